@@ -356,7 +356,7 @@ const UNSHRUNK: &str = "Content-Transfer-Encoding: quoted-printable\r\n\r\n\
 /// Units that are repeated in it.
 const UNSHRUNK_UNITS: [&str; 2] = [
     "gate.corp.example verify_a verify/TOKEN dmVyaWZ5 2ZXJpZn ZlcmlmeZ ",
-    "a<b>verify/ a;b*1=\"c ",
+    "a<b>verify/ a;b*1=\"c and some words of ordinary text, as in any message ",
 ];
 
 fn masking_follows_the_size(allowed: Duration) {

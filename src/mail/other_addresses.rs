@@ -223,6 +223,8 @@ mod tests {
         ] {
             assert!(hides_another(value.as_bytes()), "{value:?}");
         }
+        // Johab, in which an angle bracket is part of a character.
+        assert!(hides_another(b"\"ann@corp.example\" \xd8<x@evil.example>"));
     }
 
     #[test]
@@ -269,6 +271,7 @@ mod tests {
             assert!(!hides_another(value.as_bytes()), "{value:?}");
         }
         assert!(!hides_another(b"\"M\xfcller \x85\" <x@partner.example>"));
+        assert!(!hides_another(b"Andr\xe9<x@partner.example>"));
         assert!(!hides_another(b"\"\x83@\x83C\" <x@partner.example>"));
     }
 

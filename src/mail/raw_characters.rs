@@ -1,8 +1,8 @@
 //! Raw characters of East Asian charsets in a field with addresses, some of which contain octets of ASCII.
 //!
 //! Takes the unfolded value. The second octet of a character of `Shift_JIS`, Big5 or GBK can be a backslash or an `@`,
-//! and in ISO-2022-JP each octet can be any of ASCII. Whether it is one depends on whether a reader decodes the value
-//! before it looks for the structure.
+//! that of Johab an angle bracket, and in ISO-2022-JP each octet can be any of ASCII. Whether it is one depends on
+//! whether a reader decodes the value before it looks for the structure.
 
 use super::mailbox::AddrSpec;
 
@@ -13,10 +13,11 @@ pub(super) const ESCAPE: u8 = 0x1b;
 /// and comments than the parser that found these addresses, or no `@` in one of them.
 pub(super) fn depends_on_charset(value: &[u8], found: &[AddrSpec]) -> bool {
     let is_delimiter = |byte: u8| b"\"\\()".contains(&byte);
+    let may_be_second = |byte: u8| is_delimiter(byte) || b"<>,:;".contains(&byte);
     let loses_at = |address: &AddrSpec| address.local.ends_with(|c: char| !c.is_ascii());
     is_in_other_set(value, is_delimiter)
         || is_second_octet(value, |byte| byte == b'\\')
-        || (is_second_octet(value, is_delimiter) && std::str::from_utf8(value).is_err())
+        || (is_second_octet(value, may_be_second) && std::str::from_utf8(value).is_err())
         || found.iter().any(loses_at)
 }
 
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn raw_octets_may_hide_the_end_of_a_quoted_string() {
+    fn raw_octets_may_hide_the_structure() {
         for (value, expected) in [
             (
                 &b"\"\x95\\\" <ceo@corp.example> (\" <x@evil.example>"[..],
@@ -55,6 +56,7 @@ mod tests {
             ),
             (b"\"\x1b$B%\" <a@b.example> (\x1b(B\" <e@x.example>))", true),
             ("\"\u{df}\\\" <a@b.example>".as_bytes(), true),
+            (b"\"ceo@corp.example\" \xd8<x@evil.example>", true),
             (b"\"\x1b$B@6?e\x1b(B\" <a@b.example>", false),
             (b"\"\x83@\x83C\" <a@b.example>", false),
             (b"\"M\xfcller\" <a@b.example>", false),

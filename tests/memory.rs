@@ -256,7 +256,7 @@ const WIDE: &str = "A: b\r\n\r\na\0a\0a\0a\0a\0a\0a\0a\0a\0a\0";
 
 /// Messages that are hostile to the search for links, besides those that are hostile to a parser. TOKEN stands
 /// for a token of a link.
-const LINKS: [(&str, &str, &str); 40] = [
+const LINKS: [(&str, &str, &str); 43] = [
     ("A: b\r\n\r\n", "verify/TOKEN ", ""),
     ("A: b\r\n\r\n", "ver\r\nify/TOKEN,", ""),
     ("A: b\r\n\r\n", "verify/", ""),
@@ -281,6 +281,9 @@ const LINKS: [(&str, &str, &str); 40] = [
     ("A: b\r\n\r\na<b>b ", "<b/<b/<b/<b/<b/<b/<b/<b>", ""),
     ("A: b\r\n\r\nverify/", "<b>", "TOKEN"),
     ("A: b; c*0=verify/", ";c*1=", "TOKEN\r\n\r\n"),
+    ("A: b; c*0=verify/", " ;c*1=", "TOKEN\r\n\r\n"),
+    ("A: b\r\n\r\n", "a<b>c;d*1=", ""),
+    ("A: b\r\n\r\n", "                ;", ""),
     ("A: b\r\n\r\n", "verif\ny_", ""),
     (WIDE, "verif\ny_", ""),
     ("A: b\r\n\r\n", "v\0e\0r\0i\0f\0\n\0y\0_\0", ""),
@@ -344,14 +347,17 @@ fn nested((start, unit): (&str, &str)) -> Vec<u8> {
     raw
 }
 
-/// Quoted-printable in three levels, none of which is much smaller than the one around it; base64 shrinks at each.
-const UNSHRUNK: (&str, &str, &str) = (
-    "Content-Transfer-Encoding: quoted-printable\r\n\r\n\
+/// The beginning of quoted-printable in three levels, none of which is much smaller than the one around it; base64
+/// shrinks at each.
+const UNSHRUNK: &str = "Content-Transfer-Encoding: quoted-printable\r\n\r\n\
      =43ontent-Transfer-Encoding: quoted-printable\r\n\r\n\
-     =3D43ontent-Transfer-Encoding: quoted-printable\r\n\r\n",
+     =3D43ontent-Transfer-Encoding: quoted-printable\r\n\r\n";
+
+/// Units that are repeated in it.
+const UNSHRUNK_UNITS: [&str; 2] = [
     "gate.corp.example verify_a verify/TOKEN dmVyaWZ5 2ZXJpZn ZlcmlmeZ ",
-    "",
-);
+    "a<b>verify/ a;b*1=\"c and some words of ordinary text, as in any message ",
+];
 
 fn masking_follows_the_size(allowed: Duration) {
     let own = OwnLinks::new("gate.corp.example", Some("confirm"));
@@ -361,9 +367,11 @@ fn masking_follows_the_size(allowed: Duration) {
         (start, unit, raw, 4)
     });
     let nested = NESTED.map(|shape| ("nested", shape.1, nested(shape), 4));
-    let (start, unit, end) = UNSHRUNK;
-    let unshrunk = (start, unit, built((start, &with_token(unit), end)), 7);
-    for (start, unit, raw, sizes) in flat.chain(nested).chain([unshrunk]) {
+    let unshrunk = UNSHRUNK_UNITS.map(|unit| {
+        let raw = built((UNSHRUNK, &with_token(unit), ""));
+        ("unshrunk", unit, raw, 7)
+    });
+    for (start, unit, raw, sizes) in flat.chain(nested).chain(unshrunk) {
         let (peak, took) = measure(|| mask(&raw, &own));
         assert!(took < allowed, "masking {start:?} {unit:?} took {took:?}");
         assert!(

@@ -12,7 +12,8 @@ use memchr::memchr;
 
 use super::iso2022;
 use super::mailbox::{AddrSpec, domain, is_atext, is_encoded_word};
-use super::other_addresses::{ESCAPE, may_hold_others};
+use super::other_addresses::may_hold_others;
+use super::raw_characters::ESCAPE;
 use super::tokens::{HeaderToken, Scanner};
 
 /// Finds the only address of a field.

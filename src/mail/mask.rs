@@ -16,8 +16,8 @@
 //! link, which has it. Compressed content, such as that of ZIP files, is not searched.
 //!
 //! Tags of HTML within a line, comments, and what is between two sections of a parameter (RFC 2231 3) are gaps in a
-//! link. If there may be any in a text, a copy without them is searched, too, unless the text is encoded three times,
-//! in UTF-16, in an encoded-word, or base64 within other text.
+//! link. The text around them is also searched without them, unless it is in an encoded-word, or in base64 within other
+//! text.
 //!
 //! Decoded text is masked like any other, and what changed is written back into the text that encodes it. The
 //! time is linear in the size of the message. The memory is that of a copy of the message if it has a token, and
@@ -31,6 +31,7 @@ mod gaps;
 mod joining;
 mod parts;
 mod patterns;
+mod pieces;
 mod references;
 mod runs;
 mod token_search;
@@ -44,6 +45,7 @@ use self::gaps::Gaps;
 use self::joining::Joining;
 use self::parts::EncodedParts;
 use self::patterns::WordPatterns;
+use self::pieces::GapPieces;
 use self::runs::Base64Run;
 use self::token_search::FoundTokens;
 
@@ -99,6 +101,10 @@ pub fn mask(raw: &[u8], own: &OwnLinks) -> Option<Masked> {
 struct Depth {
     parts: u8,
     base64: u8,
+    /// True if the gaps of the text were taken out, or are not searched for.
+    is_without_gaps: bool,
+    /// True if the text is a piece of another one, and was cut off at its end.
+    is_cut: bool,
 }
 
 /// Masks the links in a text; returns their number.
@@ -107,13 +113,17 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
         parts: MAX_LEVELS,
         ..depth
     };
+    let without_gaps = Depth {
+        is_without_gaps: true,
+        ..without_parts
+    };
     let mut links = 0;
-    if depth.parts < MAX_LEVELS {
+    if !depth.is_without_gaps {
         // Before the search, which would find no more than the beginning of a token with a gap in it.
-        links += mask_between_gaps(own, text, without_parts);
+        links += mask_between_gaps(own, text, without_gaps);
     }
     // Within base64, a link with these words is as likely another service's, so it needs our host.
-    let found = token_search::find(text, own, depth.base64 > 0);
+    let found = token_search::find(text, own, depth.base64 > 0, depth.is_cut);
     links += found.links;
     if found.links > 0 {
         let text = text.to_mut();
@@ -124,7 +134,7 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
     if depth.base64 < MAX_BASE64 {
         let inner = Depth {
             base64: depth.base64 + 1,
-            ..without_parts
+            ..without_gaps
         };
         links += mask_base64(own, text, &found, inner);
     }
@@ -135,7 +145,7 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
         links += mask_decoded(own, text, decoder, without_parts);
     }
     if depth.parts < MAX_LEVELS {
-        links += mask_encoded_words(own, text, without_parts);
+        links += mask_encoded_words(own, text, without_gaps);
         links += mask_parts(own, text, depth);
     }
     links
@@ -145,8 +155,13 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
 fn mask_between_gaps(own: &OwnLinks, text: &mut Cow<[u8]>, inner: Depth) -> u32 {
     let mut links = 0;
     for gaps in [Gaps::Markup, Gaps::Sections] {
-        if gaps.occur_in(text) {
-            let decoder = Decoder::new(Coding::Without(gaps), 0, text.len());
+        let mut pieces = GapPieces::new(gaps);
+        while let Some(piece) = pieces.next(text) {
+            let inner = Depth {
+                is_cut: piece.end < text.len(),
+                ..inner
+            };
+            let decoder = Decoder::new(Coding::Without(gaps), piece.start, piece.end);
             links += mask_decoded(own, text, decoder, inner);
         }
     }
@@ -158,6 +173,10 @@ fn mask_base64(own: &OwnLinks, text: &mut Cow<[u8]>, found: &FoundTokens, inner:
     let mut links = 0;
     let mut at = 0;
     while let Some(run) = Base64Run::find(text, at, found) {
+        let inner = Depth {
+            is_cut: inner.is_cut && token_search::is_near_end(text, run.end),
+            ..inner
+        };
         for start in run.starts.into_iter().flatten() {
             let decoder = Decoder::new(Coding::EmbeddedBase64, start, run.end);
             links += mask_decoded(own, text, decoder, inner);

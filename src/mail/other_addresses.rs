@@ -2,15 +2,15 @@
 //!
 //! Takes the value of the field and the addresses that our parsers find in it.
 
+use memchr::memmem;
+
 use super::SenderFault;
 use super::decoded_first::decode_first;
 use super::header::Field;
-use super::lenient_lines::line_end_length;
+use super::lenient_structure::{is_read_differently, with_nesting};
 use super::lenient_words::{MAX_WORDS, lenient_words};
 use super::mailbox::{AddrSpec, is_atext};
-
-/// Begins an escape sequence of ISO-2022-JP and its relatives.
-pub(super) const ESCAPE: u8 = 0x1b;
+use super::raw_characters::depends_on_charset;
 
 /// The fault of a field for which [`has_other_address`] is true.
 pub(super) fn other_address() -> SenderFault {
@@ -20,39 +20,17 @@ pub(super) fn other_address() -> SenderFault {
 /// True if some programs do not parse this field as the grammar wants, and could find other addresses in it than
 /// these. `value` is the unfolded value.
 pub(super) fn has_other_address(field: &Field, value: &[u8], found: &[AddrSpec]) -> bool {
-    let is_searched = is_read_differently(field.value) || depends_on_charset(value);
+    // By a comment or blanks, which programs without these would take for a part of it.
+    let is_split = |address: &AddrSpec| {
+        let written = address.addr_spec();
+        memmem::find(value, written.as_bytes()).is_none()
+    };
+    let is_searched = is_read_differently(field.value)
+        || depends_on_charset(value, found)
+        || found.iter().any(is_split);
     let text = String::from_utf8_lossy(value);
     (is_searched && (names_others(&text, 0, found) || encoded_words_hide_an_at(value)))
         || delimits_others(value, found)
-}
-
-/// True if the value has a square bracket or a group's colon outside of quotes, a fold in a quoted string or comment,
-/// or another line end anywhere: some programs then search it for an address, or read only a part of it.
-fn is_read_differently(value: &[u8]) -> bool {
-    with_nesting(value).any(|(at, byte, is_nested)| match byte {
-        b'\r' => false,
-        b'\n' => is_nested,
-        b'[' | b']' | b':' => !is_nested,
-        _ => line_end_length(&value[..=at]) > 0,
-    })
-}
-
-/// The octets with their positions; true for those in a quoted string or comment.
-fn with_nesting(value: &[u8]) -> impl Iterator<Item = (usize, u8, bool)> {
-    let (mut is_quoted, mut depth, mut after_backslash) = (false, 0_usize, false);
-    value.iter().enumerate().map(move |(at, &byte)| {
-        let is_nested = is_quoted || depth > 0;
-        let is_escaped = std::mem::take(&mut after_backslash);
-        match byte {
-            _ if is_escaped => {}
-            b'\\' if is_nested => after_backslash = true,
-            b'"' if depth == 0 => is_quoted = !is_quoted,
-            b'(' if !is_quoted => depth += 1,
-            b')' if !is_quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        (at, byte, is_nested)
-    })
 }
 
 /// True if some programs could take a part of a name or comment for an address: those that search for angle brackets
@@ -119,21 +97,6 @@ fn is_within(text: &[u8], at: usize, address: &AddrSpec) -> bool {
         // Some programs accept blanks around the dots of an address (RFC 5322 4.4).
         && !before.trim_ascii_end().ends_with(b".")
         && !after[domain.len()..].trim_ascii_start().starts_with(b".")
-}
-
-/// True if a reader that first decodes raw octets in an East Asian charset may see other quotes and comments: a
-/// backslash or the like follows an octet above ASCII that is not UTF-8, and may be the second octet of a character
-/// of `Shift_JIS` or Big5; or it stands in text of ISO-2022-JP.
-fn depends_on_charset(value: &[u8]) -> bool {
-    let is_delimiter = |byte: &u8| b"\"\\()".contains(byte);
-    let is_second_octet = |pair: &[u8]| !pair[0].is_ascii() && is_delimiter(&pair[1]);
-    let is_in_other_set = |run: &[u8]| {
-        let is_ascii_set = run.starts_with(b"(B") || run.starts_with(b"(J");
-        !is_ascii_set && run.iter().any(is_delimiter)
-    };
-    let mut runs = value.split(|&byte| byte == ESCAPE).skip(1);
-    runs.any(is_in_other_set)
-        || (value.windows(2).any(is_second_octet) && std::str::from_utf8(value).is_err())
 }
 
 /// True if a reader could find more addresses than this number in an unfolded value: it decodes encoded-words first,
@@ -235,9 +198,21 @@ mod tests {
             "\"ann@corp.example\u{85}\" <x@evil.example>",
             "\"ann@corp.example\" A\u{2028}B <x@evil.example>",
             "x@evil.example (ann@corp.example \u{2029})",
+            // Comments within the address, for a program that knows none.
+            "x(ann@corp.example)@evil.example",
+            "x@(ann@corp.example)evil.example",
+            "<(ann@corp.example)x@evil.example>",
+            "Ann <x@evil.example(ann@corp.example)>",
+            // A line of blanks, for a program that ends the header there.
+            "\"ann@corp.example\"\r\n \r\n <x@evil.example>",
+            "\"ann@corp.example\"\n\t\n <x@evil.example>",
             // A group, for a program that takes its name for an address.
             "\"ann@corp.example\" Group: x@evil.example;",
             "Group (ann@corp.example): x@evil.example;",
+            // Another charset, in which a backslash or the `@` of the address is part of a character.
+            "\"\u{df}\\\", ann@corp.example, (\" <x@evil.example>",
+            "\"ann@corp.example\" <x\u{df}@evil.example>",
+            "x\u{df}@evil.example (ann@corp.example)",
             // More than the sender's own address.
             "\"<x@evil.example> <ann@corp.example>\" <x@evil.example>",
             "\"<annx@evil.example>\" <x@evil.example>",
@@ -248,6 +223,8 @@ mod tests {
         ] {
             assert!(hides_another(value.as_bytes()), "{value:?}");
         }
+        // Johab, in which an angle bracket is part of a character.
+        assert!(hides_another(b"\"ann@corp.example\" \xd8<x@evil.example>"));
     }
 
     #[test]
@@ -264,6 +241,11 @@ mod tests {
             "x@partner.example (Ann <x@partner.example>)",
             "=?utf-8?q?Lee=2C_J=C3=B6rg_=3Cx=40part?= =?utf-8?q?ner.example=3E?=\r\n <x@partner.example>",
             "\"\u{41C}\u{438}\u{445}\u{430}\u{438}\u{43B} x@partner.example\" <x@partner.example>",
+            "\"x\u{df}@partner.example\" <x\u{df}@partner.example>",
+            "\"J\u{f6}rg ann@corp.example\" <x@partner.example>",
+            "(c) x(c)@(c)partner.example(c)",
+            "<x@partner.example(IT)>",
+            "\"ann@corp.example\"\r\n <x@partner.example>",
             // Delimiters without an address.
             "\"Ann <IT>\" <x@partner.example>",
             "\"<style>@import</style>\" <x@partner.example>",
@@ -289,6 +271,22 @@ mod tests {
             assert!(!hides_another(value.as_bytes()), "{value:?}");
         }
         assert!(!hides_another(b"\"M\xfcller \x85\" <x@partner.example>"));
+        assert!(!hides_another(b"Andr\xe9<x@partner.example>"));
+        assert!(!hides_another(b"\"\x83@\x83C\" <x@partner.example>"));
+    }
+
+    #[test]
+    fn a_long_field_with_another_address_is_ambiguous() {
+        for (length, name, expected) in [
+            (900, "ann@corp.example", false),
+            (1000, "ann@corp.example", true),
+            (1000, "Ann", false),
+            (1000, "x@evil.example", false),
+        ] {
+            let long = "a".repeat(length);
+            let value = format!("\"{long} {name}\" <x@evil.example>");
+            assert_eq!(hides_another(value.as_bytes()), expected, "{length} {name}");
+        }
     }
 
     #[test]
@@ -368,23 +366,6 @@ mod tests {
         for (words, expected) in [(1000, false), (1001, true)] {
             let value = format!("{}<a@corp.example>", "=?cp932?q?a?= ".repeat(words));
             assert_eq!(may_hold_others(value.as_bytes(), 1), expected, "{words}");
-        }
-    }
-
-    #[test]
-    fn raw_octets_may_hide_the_end_of_a_quoted_string() {
-        for (value, expected) in [
-            (
-                &b"\"\x95\\\" <ceo@corp.example> (\" <x@evil.example>"[..],
-                true,
-            ),
-            (b"\"\x1b$B%\" <a@b.example> (\x1b(B\" <e@x.example>))", true),
-            (b"\"\x1b$B@6?e\x1b(B\" <a@b.example>", false),
-            (b"\"M\xfcller\" <a@b.example>", false),
-            (b"\"Ann \\\"IT\\\"\" <a@b.example>", false),
-            ("\"Ren\u{e9}\" <a@b.example>".as_bytes(), false),
-        ] {
-            assert_eq!(depends_on_charset(value), expected, "{value:?}");
         }
     }
 }

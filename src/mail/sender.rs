@@ -8,6 +8,7 @@ use super::lenient_from::only_mailbox;
 use super::lookalike::lookalike;
 use super::mailbox::{AddrSpec, mailboxes};
 use super::other_addresses::{has_other_address, other_address};
+use super::raw_characters::may_contain_at;
 use super::tokens::not_an_address;
 use super::{Sender, SenderFault};
 use crate::domain::{AddressError, Domain, DomainError, EmailAddress};
@@ -59,7 +60,7 @@ fn parse(field: &Field) -> Sender {
             },
             Err(fault) => match only_mailbox(&value) {
                 Some(address) => return usable(&address, true),
-                None => fault,
+                None => name_cause(fault, &value),
             },
         }
     } else {
@@ -70,11 +71,25 @@ fn parse(field: &Field) -> Sender {
     Sender::unusable(fault)
 }
 
+/// The fault of a field that does not parse, or the cause of it.
+fn name_cause(fault: SenderFault, value: &[u8]) -> SenderFault {
+    if matches!(fault, SenderFault::NotAnAddress(_)) && may_contain_at(value) {
+        return SenderFault::Ambiguous(
+            "an @ in it may be part of a raw Japanese or Chinese character".to_owned(),
+        );
+    }
+    fault
+}
+
 /// Checks that an account can have this address. An unusable address is still returned as written if no reader
 /// can find another one in it.
 pub(super) fn usable(spec: &AddrSpec, lenient: bool) -> Sender {
     let written = spec.addr_spec();
     let (fault, shown) = match EmailAddress::from_parts(spec.local, spec.domain) {
+        Ok(_) if spec.domain.contains(is_mapped_by_idna_2003) => {
+            let why = "some programs read a \u{df} in the domain as ss, and a \u{3c2} as \u{3c3}";
+            (SenderFault::Ambiguous(why.to_owned()), false)
+        }
         Ok(address) if address.domain().is_dotless() => (
             not_an_address("the domain is not fully qualified (RFC 5321 2.3.5)"),
             true,
@@ -98,6 +113,12 @@ pub(super) fn usable(spec: &AddrSpec, lenient: bool) -> Sender {
         fault,
         written: shown.then_some(written),
     }
+}
+
+/// True for the letters of U-labels that name another domain in IDNA 2003 (UTS 46 7), besides invisible characters,
+/// which no address has. An A-label is the same domain in all programs.
+fn is_mapped_by_idna_2003(c: char) -> bool {
+    matches!(c, '\u{df}' | '\u{1e9e}' | '\u{3c2}')
 }
 
 #[cfg(test)]
@@ -154,6 +175,14 @@ mod tests {
                 "From: \x1b$B;3ED\x1b(B\r\n <a@corp.example>\r\n",
                 "a@corp.example",
             ),
+            (
+                "From: \"J\u{f6}rg\" <j\u{f6}@corp.example>\r\n",
+                "j\u{f6}@corp.example",
+            ),
+            (
+                "From: a\u{df}b@xn--strae-oqa.example\r\n",
+                "a\u{df}b@xn--strae-oqa.example",
+            ),
         ] {
             let sender = read(raw);
             let found = sender.address().map(ToString::to_string);
@@ -181,7 +210,7 @@ mod tests {
         type Check = fn(&SenderFault) -> bool;
         let ambiguous: Check = |fault| matches!(fault, SenderFault::Ambiguous(_));
         let not_an_address: Check = |fault| matches!(fault, SenderFault::NotAnAddress(_));
-        let cases: [(&str, Check, Option<&str>); 40] = [
+        let cases: [(&str, Check, Option<&str>); 44] = [
             (
                 "Sender: a@b.example\r\n",
                 |f| *f == SenderFault::Missing,
@@ -217,6 +246,8 @@ mod tests {
             ),
             ("From: a@-b.example\r\n", not_an_address, None),
             ("From: a@cor\u{AD}p.example\r\n", not_an_address, None),
+            ("From: a@stra\u{df}e.example\r\n", ambiguous, None),
+            ("From: a@\u{3c3}\u{3c2}.example\r\n", ambiguous, None),
             ("From: e%x.example@b.example\r\n", not_an_address, None),
             ("From: \"e@x.example\"@b.example\r\n", not_an_address, None),
             ("garbage\r\nFrom: a@b.example\r\n", ambiguous, None),
@@ -290,6 +321,12 @@ mod tests {
             ),
             (
                 "From: \"\x1b$B%\" <a@b.example> (\x1b(B\" <e@x.example>))\r\n",
+                ambiguous,
+                None,
+            ),
+            ("From: \x1b$B@6?e\x1b(B <a@b.example>\r\n", ambiguous, None),
+            (
+                "From: \"e@x.example\" <x\u{df}@b.example>\r\n",
                 ambiguous,
                 None,
             ),

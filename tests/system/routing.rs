@@ -215,7 +215,7 @@ const DOMAINS: [&str; 20] = [
     "bücher.example",
     "BÜCHER.example",
     "xn--bcher-kva.example",
-    "straße.example",
+    "xn--strae-oqa.example",
     "例子.example",
     "mx.corp.example",
     "corp.example.",

@@ -117,6 +117,33 @@ fn a_filter_on_the_same_machine_is_passed_over() {
     assert!(!found.fails());
 }
 
+/// The field of Amazon SES is below its own `Received` field, where a sender can write, too, and is not in the grammar.
+#[test]
+fn results_of_amazon_ses_do_not_count() {
+    let received = "Received: from mail.corp.example (mail.corp.example [203.0.113.9])\r\n \
+        by inbound-smtp.us-east-1.amazonaws.com with SMTP id abc\r\n \
+        for it-help@desk.example;\r\n Mon, 30 Nov 2026 12:00:00 +0000 (UTC)\r\n";
+    let spf = "pass (spfCheck: domain of corp.example designates 203.0.113.9 as permitted sender) \
+        client-ip=203.0.113.9; envelope-from=ann@corp.example; helo=mail.corp.example;";
+    let results = format!(
+        "X-SES-Spam-Verdict: PASS\r\nX-SES-Virus-Verdict: PASS\r\nReceived-SPF: {spf}\r\n\
+         Authentication-Results: amazonses.com;\r\n spf={spf}\r\n dkim=pass header.i=@corp.example;\r\n \
+         dmarc=pass header.from=corp.example;\r\n"
+    );
+    let sender = Domain::parse("corp.example").expect("a domain");
+    for (above, fault) in [
+        (received, None),
+        ("", Some(AuthenticationFault::Unreadable)),
+    ] {
+        let raw = format!("{above}{results}From: ann@corp.example\r\n\r\n");
+        let header = Header::of(raw.as_bytes());
+        let found = authentication(&header, Some("amazonses.com"), Some(&sender));
+        assert_eq!((found.dmarc, found.spf, found.dkim), (None, None, None));
+        assert_eq!(found.fault, fault);
+        assert!(found.evidence.is_some(), "explain shows the field");
+    }
+}
+
 #[test]
 fn only_one_result_about_the_senders_domain_counts() {
     use AuthenticationFault::{OtherDomain, SeveralResults, Unreadable};

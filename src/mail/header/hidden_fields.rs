@@ -48,8 +48,10 @@ impl Header<'_> {
     /// True if some reader would see the header end above a field of this name.
     pub(in crate::mail) fn may_end_above(&self, name: &str) -> bool {
         let fields = self.section.fields;
-        empty_line(fields)
-            .is_some_and(|at| Section::split(&fields[at..], b"").first(name).is_some())
+        // Some programs take a NUL for the end of the text.
+        let ends = [empty_line(fields), memchr::memchr(0, fields)];
+        let end = ends.into_iter().flatten().min();
+        end.is_some_and(|at| Section::split(&fields[at..], b"").first(name).is_some())
     }
 
     /// True if a line that is not a field follows a field of this name: some readers append it to the value.
@@ -175,6 +177,8 @@ mod tests {
             ("X: a\u{B}b\u{B}\tc\r\nFrom: b\r\n", false),
             ("X: \u{43E} \u{43D}\u{438}\u{445}\r\nFrom: b\r\n", false),
             ("From: b\r\nX: a\u{B}\u{B}\r\n", false),
+            ("X: a\0b\r\nFrom: b\r\n", true),
+            ("From: b\0\r\nX: a\0\r\n", false),
         ] {
             let header = Header::of(raw.as_bytes());
             assert_eq!(header.may_end_above("From"), noticed, "{raw:?}");

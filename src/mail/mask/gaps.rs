@@ -4,13 +4,18 @@
 //! They are taken out before the search. A search across them, as across [breaks](super::breaks), could begin within
 //! each of them and pass all others after it, which takes quadratic time.
 
+use std::ops::Range;
+
 use memchr::{memchr, memchr_iter, memchr2};
 
-/// Maximum number of octets of a tag or a comment, and of a name.
+/// Maximum number of octets of a tag or a comment that contains a `<`. The search for the end of any other stops at the
+/// next `<`, so that no octet is passed twice.
 const MAX_TAG: usize = 300;
+
+/// Maximum number of octets of a name.
 const MAX_NAME: usize = 40;
 
-/// Maximum number of blanks and line ends beside the semicolon between two sections.
+/// Maximum number of blanks and line ends on each side of the semicolon between two sections.
 const MAX_BLANKS: usize = 16;
 
 /// Elements that mail programs put into words, such as those that mark a spelling mistake.
@@ -29,19 +34,14 @@ pub(super) enum Gaps {
 }
 
 impl Gaps {
-    /// True if a word may have such a gap.
-    pub fn occur_in(self, text: &[u8]) -> bool {
-        match self {
-            Self::Markup => has_markup_within_word(text),
-            Self::Sections => memchr_iter(b'*', text).any(|at| section_mark(&text[at..]).is_some()),
-        }
-    }
-
     /// Position of the first octet that may begin a gap.
     pub fn find(self, text: &[u8]) -> Option<usize> {
         match self {
             Self::Markup => memchr(b'<', text),
-            Self::Sections => memchr2(b'"', b';', text),
+            Self::Sections => memchr_iter(b';', text).find_map(|at| {
+                let is_gap = next_section(&text[at..]).is_some();
+                is_gap.then(|| end_of_section(&text[..at]))
+            }),
         }
     }
 
@@ -52,14 +52,27 @@ impl Gaps {
             Self::Sections => section_gap(text),
         }
     }
+
+    /// The first gap at or after a position that may be within a link. Tags that follow each other directly are one.
+    pub fn next_in_link(self, text: &[u8], from: usize) -> Option<Range<usize>> {
+        match self {
+            Self::Markup => next_markup_in_link(text, from),
+            Self::Sections => {
+                let start = from + self.find(&text[from..])?;
+                section_gap(&text[start..]).map(|length| start..start + length)
+            }
+        }
+    }
 }
 
-/// True if tags or comments are between octets of a link. Each `<` within one of them is passed together with it and
+/// The first tags or comments between octets of a link. Each `<` within one of them is passed together with it and
 /// all that follow directly, because to begin at each takes quadratic time.
-fn has_markup_within_word(text: &[u8]) -> bool {
-    let may_be_of_link =
-        |octet: &u8| octet.is_ascii_alphanumeric() || b"%&+-./:;=@_".contains(octet);
-    let mut at = 0;
+fn next_markup_in_link(text: &[u8], from: usize) -> Option<Range<usize>> {
+    // Invisible characters are not ASCII.
+    let may_be_of_link = |octet: &u8| {
+        octet.is_ascii_alphanumeric() || !octet.is_ascii() || b"%&+-./:;=@_".contains(octet)
+    };
+    let mut at = from;
     while let Some(before) = memchr(b'<', &text[at..]) {
         let start = at + before;
         let mut end = start;
@@ -70,11 +83,11 @@ fn has_markup_within_word(text: &[u8]) -> bool {
             && text[..start].last().is_some_and(may_be_of_link)
             && text.get(end).is_some_and(may_be_of_link)
         {
-            return true;
+            return Some(start..end);
         }
         at = end.max(start + 1);
     }
-    false
+    None
 }
 
 /// Length of the tag or the comment that the text begins with, up to the first `>`.
@@ -82,6 +95,10 @@ fn markup(text: &[u8]) -> Option<usize> {
     let name = text.strip_prefix(b"<")?;
     if !name.starts_with(b"!--") && !begins_with_element(name.strip_prefix(b"/").unwrap_or(name)) {
         return None;
+    }
+    let next = memchr2(b'<', b'>', name)?;
+    if name[next] == b'>' {
+        return Some(1 + next + 1);
     }
     let within = &text[..text.len().min(MAX_TAG)];
     memchr(b'>', within).map(|at| at + 1)
@@ -102,14 +119,24 @@ fn begins_with_element(text: &[u8]) -> bool {
 /// `"; name*1="`.
 fn section_gap(text: &[u8]) -> Option<usize> {
     let mut at = usize::from(text.first() == Some(&b'"'));
-    if at > 0 {
-        at += blanks(&text[at..]);
-    }
-    if text.get(at) != Some(&b';') {
-        return None;
-    }
-    at += 1;
     at += blanks(&text[at..]);
+    next_section(&text[at..]).map(|length| at + length)
+}
+
+/// Position of the quote and the blanks that end a section before a semicolon.
+fn end_of_section(before: &[u8]) -> usize {
+    let blanks = before.iter().rev().take(MAX_BLANKS);
+    let blanks = blanks
+        .take_while(|octet| octet.is_ascii_whitespace())
+        .count();
+    let end = before.len() - blanks;
+    end - usize::from(before[..end].ends_with(b"\""))
+}
+
+/// Length of the semicolon and the beginning of a section that the text begins with, such as `; name*1="`.
+fn next_section(text: &[u8]) -> Option<usize> {
+    let after = text.strip_prefix(b";")?;
+    let mut at = 1 + blanks(after);
     let is_of_name = |octet: &&u8| octet.is_ascii_alphanumeric() || matches!(**octet, b'-' | b'_');
     let name = text[at..].iter().take(MAX_NAME);
     let name = name.take_while(is_of_name).count();
@@ -159,26 +186,34 @@ mod tests {
             let text = format!("{gap}<b>");
             assert_eq!(markup(text.as_bytes()), Some(gap.len()), "{gap}");
             let text = format!("a{gap}{gap}c");
-            assert!(Gaps::Markup.occur_in(text.as_bytes()), "{gap}");
+            let found = Gaps::Markup.next_in_link(text.as_bytes(), 0);
+            assert_eq!(found, Some(1..1 + 2 * gap.len()), "{gap}");
             for text in [
                 format!(" {gap}c"),
                 format!("a{gap} c"),
                 format!("a{gap}<p>c"),
             ] {
-                assert!(!Gaps::Markup.occur_in(text.as_bytes()), "{text}");
+                let found = Gaps::Markup.next_in_link(text.as_bytes(), 0);
+                assert_eq!(found, None, "{text}");
             }
         }
-        for (text, is_within) in [
-            ("a<b/<b>c", true),
-            ("<b/<b>c", false),
-            ("<b>a<b>c", true),
-            ("a<p<b>c", true),
-            ("a<b", false),
-            ("<", false),
+        for (text, expected) in [
+            ("a<b/<b>c", Some(1..7)),
+            ("<b/<b>c", None),
+            ("<b>a<b>c", Some(4..7)),
+            ("a<p<b>c", Some(3..6)),
+            ("p<<b>c", None),
+            ("ap<b>c", Some(2..5)),
+            ("a\u{ad}<b>\u{ad}c", Some(3..6)),
+            ("a<b", None),
+            ("<", None),
         ] {
-            assert_eq!(Gaps::Markup.occur_in(text.as_bytes()), is_within, "{text}");
+            let found = Gaps::Markup.next_in_link(text.as_bytes(), 0);
+            assert_eq!(found, expected, "{text}");
         }
-        let long = format!("<b {}>", "a".repeat(MAX_TAG));
+        let long = format!("<b {}>", "a".repeat(100 * MAX_TAG));
+        assert_eq!(markup(long.as_bytes()), Some(long.len()));
+        let long = format!("<b <{}>", "a".repeat(MAX_TAG));
         for text in [
             "<b",
             "<bc>",
@@ -200,11 +235,24 @@ mod tests {
             "\"; name*1=\"",
             "\";\r\n\tname*12*=",
             ";name*1=",
+            " ; name*1=",
+            "\r\n\t; name*1=",
             "\" ; x-name*1=\"",
         ] {
             let text = format!("{gap}a");
             assert_eq!(section_gap(text.as_bytes()), Some(gap.len()), "{gap}");
-            assert!(Gaps::Sections.occur_in(text.as_bytes()), "{gap}");
+            for before in ["", "a", "\";b", "; ", "; name*0=a"] {
+                let text = format!("{before}{gap}a");
+                let expected = before.trim_end().len()..before.len() + gap.len();
+                // A blank before a quote is part of the value.
+                let expected = if gap.starts_with('"') {
+                    before.len()..expected.end
+                } else {
+                    expected
+                };
+                let found = Gaps::Sections.next_in_link(text.as_bytes(), 0);
+                assert_eq!(found, Some(expected), "{text}");
+            }
         }
         for text in [
             "",
@@ -214,10 +262,14 @@ mod tests {
             "; name*=a",
             "; *1=a",
             "; name*1234=a",
-            " ; name*1=a",
+            "\" \"; name*1=a",
             "; name*1",
         ] {
             assert_eq!(section_gap(text.as_bytes()), None, "{text}");
         }
+        let many = format!("{}; name*1=a", " ".repeat(MAX_BLANKS + 2));
+        assert_eq!(section_gap(many.as_bytes()), None);
+        let found = Gaps::Sections.next_in_link(many.as_bytes(), 0);
+        assert_eq!(found, Some(2..many.len() - 1));
     }
 }

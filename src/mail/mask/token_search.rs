@@ -25,6 +25,9 @@ const LINK: usize = 52;
 const REPLY: usize = 26;
 const BASE64URL: usize = 43;
 
+/// Number of octets at the end of a text that was cut off in which a token may be incomplete.
+const MAX_CUT: usize = 64;
+
 /// Minimum length of a text with a token: a word of one letter, a mark, and the shortest token.
 pub(super) const MIN_LENGTH: usize = 2 + REPLY;
 
@@ -63,13 +66,15 @@ pub(super) struct FoundTokens {
 }
 
 /// Finds the tokens in a text. A link without our host is one of ours that a gateway rewrote, unless
-/// `needs_host` is true.
-pub(super) fn find(text: &[u8], own: &OwnLinks, needs_host: bool) -> FoundTokens {
+/// `needs_host` is true. If the text `is_cut` off at its end, tokens there are left: the beginning of one looks like a
+/// shorter one.
+pub(super) fn find(text: &[u8], own: &OwnLinks, needs_host: bool, is_cut: bool) -> FoundTokens {
     let bits = || Bits::new(text.len());
     let mut search = Search {
         text,
         own,
         needs_host,
+        is_cut,
         hosts: None,
         found: FoundTokens {
             tokens: bits(),
@@ -121,6 +126,7 @@ struct Search<'a> {
     text: &'a [u8],
     own: &'a OwnLinks,
     needs_host: bool,
+    is_cut: bool,
     /// Starts of our host, one in each short piece of the text; None before the first use.
     hosts: Option<Vec<usize>>,
     found: FoundTokens,
@@ -211,7 +217,7 @@ impl Search<'_> {
     fn link_token(&mut self, end: usize) -> Option<Vec<usize>> {
         let start = match_mark(self.text, end, &SLASH)?;
         let mut run = characters(self.text, start, LINK);
-        if run.len() < BASE64URL {
+        if run.len() < BASE64URL || self.may_be_cut(&run) {
             return None;
         }
         let is_base32_token = run.len() == LINK && run.iter().all(|at| is_base32(self.text[*at]));
@@ -246,6 +252,9 @@ impl Search<'_> {
             let last = token.last();
             last.is_some_and(|last| match_mark(text, last + 1, &AT_SIGN).is_some())
         };
+        if self.may_be_cut(&run) {
+            return None;
+        }
         let short = run.get(..REPLY)?;
         // Its `-40` and domain look like more of a longer token.
         if short.iter().all(|at| is_base32(text[*at]))
@@ -262,6 +271,11 @@ impl Search<'_> {
         is_address.then_some(run)
     }
 
+    fn may_be_cut(&self, token: &[usize]) -> bool {
+        let last = token.last();
+        self.is_cut && last.is_some_and(|last| is_near_end(self.text, last + 1))
+    }
+
     /// True if our host occurs shortly before a word.
     fn names_host(&mut self, end: usize) -> bool {
         let host = self.own.host.as_bytes();
@@ -272,6 +286,11 @@ impl Search<'_> {
         let last = after.checked_sub(1).map(|index| hosts[index]);
         last.is_some_and(|start| start + HOST_WITHIN >= end)
     }
+}
+
+/// True for a position in the last octets of a text that may be incomplete.
+pub(super) fn is_near_end(text: &[u8], at: usize) -> bool {
+    at + MAX_CUT > text.len()
 }
 
 /// True if there is nothing but base64 before a word, apart from a line end, so that the word is a part of it.

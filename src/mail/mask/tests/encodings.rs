@@ -102,6 +102,27 @@ fn a_link_in_utf_16_with_invisible_characters_is_masked() {
 }
 
 #[test]
+fn a_link_in_utf_16_with_gaps_is_masked() {
+    let (start, end) = TOKEN.split_at(20);
+    let masked_ends = ("x".repeat(20), "x".repeat(TOKEN.len() - 20));
+    for (before, between) in [
+        ("https://gate.corp.example/ver<b>ify/", "</b>"),
+        ("Content-Type: a/b; url*0=verify/", ";\r\n url*1="),
+    ] {
+        for is_big_endian in [false, true] {
+            let raw = |start: &str, end: &str| {
+                let text = format!("{before}{start}{between}{end}\r\n");
+                part("base64", &in_lines(&utf_16(&text, is_big_endian)))
+            };
+            let masked = mask(raw(start, end).as_bytes(), &own()).expect("the link");
+            let expected = raw(&masked_ends.0, &masked_ends.1);
+            assert_eq!(masked.links, 1, "{before}");
+            assert_eq!(String::from_utf8_lossy(&masked.raw), expected, "{before}");
+        }
+    }
+}
+
+#[test]
 fn a_link_in_encoded_words_of_utf_16_is_masked() {
     for is_big_endian in [false, true] {
         let subject = |text: &str| {

@@ -15,6 +15,7 @@ fn splits() -> impl Iterator<Item = (String, usize)> {
 
 #[test]
 fn a_link_with_a_tag_in_it_is_masked() {
+    let long = format!("<span style=\"{}\">", "color: red; ".repeat(200));
     for (text, at) in splits() {
         let masked_text = without_token(&text);
         for gap in [
@@ -24,6 +25,8 @@ fn a_link_with_a_tag_in_it_is_masked() {
             "<span\r\nlang=EN-GB>",
             "<!-- one -->",
             "<b><i></i></b>",
+            "\u{ad}<b>\u{ad}",
+            &long,
         ] {
             let with_gap = |text: &str| {
                 let (start, end) = text.split_at(at);
@@ -59,6 +62,9 @@ fn a_link_in_the_sections_of_a_parameter_is_masked() {
         for (before, between, after) in [
             ("URL*0=\"", "\";\r\n URL*1=\"", "\""),
             ("name*0=", ";\r\n\tname*1=", ";"),
+            ("name*0=", " ;\r\n name*1=", ""),
+            ("name*0=", "\r\n\t; name*1=", ""),
+            ("name*0=\"", "\" ; name*1=\"", "\""),
             ("name*0*=utf-8''", "; name*1*=", ""),
             ("filename*0=\"", "\"; filename*1*=", ""),
         ] {
@@ -82,5 +88,67 @@ fn a_link_does_not_continue_after_a_block() {
     for gap in ["<br>", "</p><p>", "</td><td>", "<bold>"] {
         let raw = format!("A: b\r\n\r\nhttps://other.example/verify/{start}{gap}{end}\r\n");
         assert!(mask(raw.as_bytes(), &own()).is_none(), "{raw}");
+    }
+}
+
+/// Each part is decoded, and nothing more within the third.
+#[test]
+fn a_link_with_gaps_in_text_that_is_encoded_three_times_is_masked() {
+    let (start, end) = TOKEN.split_at(20);
+    let (masked_start, masked_end) = ("x".repeat(20), "x".repeat(TOKEN.len() - 20));
+    for (before, between) in [
+        ("https://gate.corp.example/ver<b>ify/", "</b>"),
+        ("Content-Type: a/b; url*0=verify/", " ; url*1="),
+    ] {
+        let raw = |start: &str, end: &str| {
+            let mut raw = format!("{before}{start}{between}{end}\r\n");
+            for _ in 0..MAX_LEVELS {
+                raw = part("base64", &in_lines(&raw));
+            }
+            raw
+        };
+        let masked = mask(raw(start, end).as_bytes(), &own()).expect("the link");
+        let expected = raw(&masked_start, &masked_end);
+        assert_eq!(masked.links, 1, "{before}");
+        assert_eq!(String::from_utf8_lossy(&masked.raw), expected, "{before}");
+    }
+}
+
+/// More text than one piece has, and links with longer gaps than the text near them.
+#[test]
+fn links_between_many_gaps_are_masked() {
+    let tag = format!("<span style=\"{}\">", "a".repeat(900));
+    let raw = |token: &str| {
+        let characters: Vec<String> = link(token).chars().map(String::from).collect();
+        let others = "One<b>two</b>three ".repeat(1000);
+        let text = format!("{others}{} ", characters.join(tag.as_str()));
+        format!("A: b\r\n\r\n{}", text.repeat(10))
+    };
+    let masked = mask(raw(TOKEN).as_bytes(), &own()).expect("a link");
+    assert_eq!(masked.links, 10);
+    assert!(masked.raw == raw(&"x".repeat(TOKEN.len())).as_bytes());
+}
+
+/// The beginning of a token looks like one of version 0.1.
+#[test]
+fn a_token_far_from_a_gap_is_masked_as_a_whole() {
+    let filler = ".".repeat(9000);
+    for length in 3900..4150 {
+        for is_base64 in [false, true] {
+            let raw = |token: &str| {
+                let text = link(token);
+                let link = if is_base64 {
+                    STANDARD.encode(text)
+                } else {
+                    text
+                };
+                let before = &filler[..length];
+                format!("A: b\r\n\r\na<b>c{before} {link} {filler}")
+            };
+            let masked = mask(raw(TOKEN).as_bytes(), &own()).expect("the link");
+            let expected = raw(&"x".repeat(TOKEN.len()));
+            assert_eq!(masked.links, 1, "{length}");
+            assert!(masked.raw == expected.as_bytes(), "{length} {is_base64}");
+        }
     }
 }

@@ -1,0 +1,80 @@
+//! The structure of a field with addresses as programs see it that do not parse it by the grammar.
+
+use super::lenient_lines::line_end_length;
+
+/// Maximum number of octets of a value in one line (RFC 5322 2.1.1, without the name of the field). Some programs
+/// truncate a longer one, or fold it anywhere.
+const MAX_LINE: usize = 990;
+
+/// True if the value has a square bracket or a group's colon outside of quotes, a comment in angle brackets, a fold in
+/// a quoted string or comment, a line of blanks, or another line end anywhere, or if it is long: some programs then
+/// search it for an address, or read only a part of it.
+pub(super) fn is_read_differently(value: &[u8]) -> bool {
+    let mut is_in_brackets = false;
+    let mut octets = with_nesting(value);
+    value.len() > MAX_LINE
+        || octets.any(|(at, byte, is_nested)| match byte {
+            b'\r' => false,
+            b'\n' => is_nested || begins_with_blank_line(&value[at + 1..]),
+            b'[' | b']' | b':' => !is_nested,
+            b'<' | b'>' if !is_nested => {
+                is_in_brackets = byte == b'<';
+                false
+            }
+            b'(' => is_in_brackets && !is_nested,
+            _ => line_end_length(&value[..=at]) > 0,
+        })
+}
+
+/// True if the first line is blank: some programs take it for the end of the header.
+fn begins_with_blank_line(text: &[u8]) -> bool {
+    let mut lines = text.split(|&byte| byte == b'\n');
+    lines.next().is_none_or(|line| line.trim_ascii().is_empty())
+}
+
+/// The octets with their positions; true for those in a quoted string or comment.
+pub(super) fn with_nesting(value: &[u8]) -> impl Iterator<Item = (usize, u8, bool)> {
+    let (mut is_quoted, mut depth, mut after_backslash) = (false, 0_usize, false);
+    value.iter().enumerate().map(move |(at, &byte)| {
+        let is_nested = is_quoted || depth > 0;
+        let is_escaped = std::mem::take(&mut after_backslash);
+        match byte {
+            _ if is_escaped => {}
+            b'\\' if is_nested => after_backslash = true,
+            b'"' if depth == 0 => is_quoted = !is_quoted,
+            b'(' if !is_quoted => depth += 1,
+            b')' if !is_quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        (at, byte, is_nested)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_programs_read_differently_is_known() {
+        for (value, expected) in [
+            ("Ann <a@b.example>", false),
+            ("\"Ann [IT]: <x>\" <a@b.example> (x: (y))", false),
+            ("\"Ann\"\r\n <a@b.example>", false),
+            ("[IT] <a@b.example>", true),
+            ("IT: a@b.example;", true),
+            ("\"Ann\r\n Lee\" <a@b.example>", true),
+            ("(Ann\r\n Lee) <a@b.example>", true),
+            ("\"Ann\" \u{c} <a@b.example>", true),
+            ("Ann\r\n \t\r\n <a@b.example>", true),
+            ("<a@b.example>\n ", true),
+            ("<a(Ann)@b.example>", true),
+            ("<a@b.example> (Ann)", false),
+            ("a(Ann)@b.example", false),
+        ] {
+            assert_eq!(is_read_differently(value.as_bytes()), expected, "{value:?}");
+        }
+        for (length, expected) in [(MAX_LINE, false), (MAX_LINE + 1, true)] {
+            assert_eq!(is_read_differently(&vec![b'a'; length]), expected);
+        }
+    }
+}

@@ -377,7 +377,7 @@ impl Run {
                 if let Some(request) = pick(&self.requests, request)
                     && store.discard_request(request, by, now).await.is_ok()
                 {
-                    self.holders.discarded(request);
+                    self.holders.discarded(request, now);
                 }
             }
             Step::Retry { request } => {

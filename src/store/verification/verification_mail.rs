@@ -146,6 +146,19 @@ impl Occasion<'_> {
     }
 }
 
+/// True if an occasion of this cause takes over a mail that waits for an `earlier` cause, which decides whether the
+/// mail is still needed when its turn comes. A request by a person or an operator may not end with the message before
+/// it. The mail to undo "This was not me" is needed only while the address gets no other.
+fn takes_over(cause: MailCause, earlier: MailCause) -> bool {
+    match (cause, earlier) {
+        (MailCause::TakeBack | MailCause::Operator, _) | (_, MailCause::TakeBack) => {
+            cause != earlier
+        }
+        (MailCause::SignUp | MailCause::Resend | MailCause::Reply, _) => earlier == MailCause::Mail,
+        (MailCause::Mail, _) => false,
+    }
+}
+
 /// Owes a mail, unless one is on its way, the address may get none, or the person has not reacted to several.
 /// Returns true if one has become due.
 pub(crate) fn owe(tx: &Tx, account: &AccountRow, occasion: &Occasion, now: Millis) -> Result<bool> {
@@ -162,12 +175,13 @@ pub(crate) fn owe(tx: &Tx, account: &AccountRow, occasion: &Occasion, now: Milli
     } else if account.has_ignored_mails() {
         return Ok(false);
     }
-    let outstanding: Option<(i64, Lane, bool)> = tx.maybe(
-        "SELECT n, lane, state = 'waiting' FROM letter WHERE account = ? AND due_at IS NOT NULL",
+    let outstanding: Option<(i64, Lane, bool, MailCause)> = tx.maybe(
+        "SELECT n, lane, state = 'waiting', cause FROM letter
+             WHERE account = ? AND due_at IS NOT NULL",
         &[&account.n],
     )?;
     let place = occasion.place;
-    let Some((n, lane, waits)) = outstanding else {
+    let Some((n, lane, waits, earlier)) = outstanding else {
         if cause == MailCause::TakeBack {
             account.mail_once(tx)?;
         }
@@ -191,7 +205,21 @@ pub(crate) fn owe(tx: &Tx, account: &AccountRow, occasion: &Occasion, now: Milli
         )?;
         return Ok(true);
     };
-    if !waits || lane <= place.lane {
+    if !waits {
+        return Ok(false);
+    }
+    if takes_over(cause, earlier) {
+        if cause == MailCause::TakeBack {
+            account.mail_once(tx)?;
+        }
+        tx.run(
+            "UPDATE letter SET kind = ?2, cause = ?3, portal = coalesce(?4, portal),
+                     in_reply_to = coalesce(?5, in_reply_to)
+                 WHERE n = ?1",
+            &[&n, &occasion.kind, &cause, &occasion.portal, &occasion.in_reply_to],
+        )?;
+    }
+    if lane <= place.lane {
         return Ok(false);
     }
     // Serve it in the earlier lane, unless our relay has just refused it.
@@ -237,9 +265,9 @@ fn renew(
         account.speak();
         // It also makes a mail due that waits for the end of a pause.
         hastened = tx.run(
-            "UPDATE letter SET cause = ?2, due_at = ?3
-                 WHERE account = ?1 AND state = 'waiting' AND due_at > ?3",
-            &[&account.n, &cause, &now],
+            "UPDATE letter SET due_at = ?2
+                 WHERE account = ?1 AND state = 'waiting' AND due_at > ?2",
+            &[&account.n, &now],
         )? > 0;
     }
     let portal: Option<PortalName> = tx.maybe(
@@ -271,7 +299,7 @@ impl Store {
     /// Records outcomes in order, and then claims up to `tokens.len()` mails that are due and within the limits,
     /// and stores the hash of the token that each will contain, in one transaction. A sent mail is recorded as
     /// sent even when the claim is lost, unless another outcome was recorded. The tokens of a mail that certainly was
-    /// not sent are deleted. Mails to accounts that no longer need verification are dropped.
+    /// not sent are deleted. Mails that are no longer needed are cancelled.
     pub async fn settle_and_claim_mail<'a>(
         &self,
         outcomes: impl IntoIterator<Item = (&'a VerificationMail, MailOutcome, Timestamp)>,

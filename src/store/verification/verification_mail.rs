@@ -216,7 +216,13 @@ pub(crate) fn owe(tx: &Tx, account: &AccountRow, occasion: &Occasion, now: Milli
             "UPDATE letter SET kind = ?2, cause = ?3, portal = coalesce(?4, portal),
                      in_reply_to = coalesce(?5, in_reply_to)
                  WHERE n = ?1",
-            &[&n, &occasion.kind, &cause, &occasion.portal, &occasion.in_reply_to],
+            &[
+                &n,
+                &occasion.kind,
+                &cause,
+                &occasion.portal,
+                &occasion.in_reply_to,
+            ],
         )?;
     }
     if lane <= place.lane {

@@ -4,6 +4,8 @@
 //! disk, or a reason for the MTA to keep it. There is no other state, so a crash at any point leaves either
 //! the entry and the acknowledgement, or a message that the MTA still has.
 
+mod recipients;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -78,7 +80,7 @@ impl Intake {
     ) -> Result<Vec<ArrivalOutcome>, StoreError> {
         let config = self.config.borrow().clone();
         let checker = self.checker.borrow().clone();
-        let envelope = with_postmaster(&config, envelope);
+        let envelope = recipients::resolve(&config, envelope)?;
         let (mut facts, envelope, raw, masked) = read(&config, envelope, raw).await?;
         if let Some(checker) = checker {
             authenticate(&config, &checker, &mut facts, &envelope, &raw).await;
@@ -137,15 +139,7 @@ impl Intake {
 
 impl MessageHandler for Intake {
     fn recipient(&self, address: &str) -> Result<RecipientRole, UnknownRecipient> {
-        let config = self.config.borrow();
-        if is_postmaster(&config, address) {
-            let portal = config.postmaster().ok_or(UnknownRecipient)?;
-            return Ok(RecipientRole::Portal(portal.name.clone()));
-        }
-        EmailAddress::parse(address)
-            .ok()
-            .and_then(|address| config.recipient_role(&address))
-            .ok_or(UnknownRecipient)
+        recipients::find_role(&self.config.borrow(), address)
     }
 
     fn memory(&self, header: usize) -> usize {
@@ -178,30 +172,6 @@ impl MessageHandler for Intake {
             }
         }
     }
-}
-
-/// True if a recipient is this machine's postmaster: `postmaster`, in any letter case, or the same at our
-/// hostname (RFC 5321 4.5.1). A portal that has the address itself keeps it.
-fn is_postmaster(config: &Config, recipient: &str) -> bool {
-    let (local, domain) = recipient.rsplit_once('@').unwrap_or((recipient, ""));
-    local.eq_ignore_ascii_case("postmaster")
-        && (domain.is_empty() && !recipient.contains('@')
-            || domain.eq_ignore_ascii_case(config.hostname.as_str())
-                && EmailAddress::parse(recipient)
-                    .is_ok_and(|address| config.recipient_role(&address).is_none()))
-}
-
-/// Replaces the postmaster's address by that of its portal, since the help desk knows no other.
-fn with_postmaster(config: &Config, mut envelope: Envelope) -> Envelope {
-    for recipient in &mut envelope.recipients {
-        if is_postmaster(config, &recipient.address)
-            && let Some(portal) = config.postmaster()
-            && let Some(address) = portal.addresses.first()
-        {
-            recipient.address = address.to_string();
-        }
-    }
-    envelope
 }
 
 /// Emits the events of a committed entry.

@@ -176,6 +176,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("account.groups_changed", "Customer groups changed"),
     ("account.quiet_ended", "Verification mail allowed again"),
     ("account.takes_automatic", "Automatic mail setting changed"),
+    ("verification.requested", "Verification mail requested"),
     ("verification.sent", "Verification mail sent"),
     ("verification.deferred", "Verification mail delayed"),
     (

@@ -8,7 +8,7 @@ use crate::domain::{
 };
 use crate::mail::is_program;
 use crate::store::{
-    Added, Choice, Forgetting, Forgotten, MailCause, Result, StillRefused, Store, StoreError,
+    Added, Choice, Forgetting, Forgotten, Result, StillRefused, Store, StoreError,
     VerificationOutcome,
 };
 
@@ -167,7 +167,7 @@ pub async fn act_on_customer(
         CustomerAction::Resend => {
             may_get_mail(account)?;
             let address = account.address.clone();
-            store.renew_link(address, MailCause::Operator, now).await?;
+            store.renew_link(address, by, now).await?;
             reload(store, id).await?
         }
     };

@@ -11,6 +11,7 @@ use crate::store::engine::driver::Driver;
 use crate::store::engine::notify::Wakeups;
 use crate::store::engine::settings_cache::SettingsCache;
 use crate::store::sql::Tx;
+use crate::store::sql::sql_types::Millis;
 use crate::store::{Result, StoreError};
 
 /// Context of an operation.
@@ -25,6 +26,13 @@ pub(crate) struct Work<'a> {
     pub(crate) entered: HashSet<(i64, i64)>,
     /// True if there are hooks; None while this transaction does not know.
     pub(crate) has_hooks: Option<bool>,
+}
+
+impl Work<'_> {
+    /// Converts a time of this machine's clock to the clock of the database, with which leases are compared.
+    pub(crate) fn database_time(&self, now: Millis) -> Millis {
+        now.behind(self.driver.clock_offset())
+    }
 }
 
 /// An operation in the writer's transaction. It may run twice.

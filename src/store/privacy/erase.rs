@@ -92,15 +92,17 @@ impl Work<'_> {
     /// those of erased entries were deleted, none of the others might be due.
     pub(super) fn block_forgotten(&self, account: i64, forgetting: &Forgetting) -> Result<()> {
         let tx = self.tx;
-        let sql = "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1";
-        if tx.exists(sql, &[&account])? {
+        let now = Millis::from(forgetting.now);
+        let sql = "SELECT 1 FROM request
+             WHERE account = ? AND state = 'released' AND in_work = 1 AND due_at > ?";
+        if tx.exists(sql, &[&account, &self.database_time(now)])? {
             return Err(in_work_now());
         }
         let sql = "UPDATE account SET status = 'blocked', operator_block = 1 WHERE n = ?";
         tx.run(sql, &[&account])?;
         transitions::stop(tx, account)?;
         delete_calls(tx, account)?;
-        cancel(tx, account, forgetting.now.into())
+        cancel(tx, account, now)
     }
 
     /// Records the erasure, without the address.

@@ -67,8 +67,11 @@ impl Work<'_> {
     /// Discards the request of an entry in any state, and releases its content.
     fn discard_in_any_state(&mut self, n: i64, by: &Actor, now: Millis) -> Result<bool> {
         let tx = self.tx;
-        let sql = "SELECT state, in_work, account FROM request WHERE ledger = ?";
-        let found: Option<(RequestState, bool, i64)> = tx.maybe(sql, &[&n])?;
+        // The lease of a worker that stopped may stay in the row after it ended.
+        let sql = "SELECT state, in_work = 1 AND coalesce(due_at, 0) > ?2, account
+             FROM request WHERE ledger = ?1";
+        let found: Option<(RequestState, bool, i64)> =
+            tx.maybe(sql, &[&n, &self.database_time(now)])?;
         let Some((state, in_work, account)) = found else {
             return Ok(false);
         };

@@ -28,6 +28,7 @@ struct Target {
     /// It is released, but its account is blocked.
     stopped: bool,
     account_status: AccountStatus,
+    /// A worker has a lease on it that has not ended.
     in_work: bool,
     has_content: bool,
 }
@@ -41,17 +42,18 @@ impl Target {
 }
 
 impl Work<'_> {
-    fn target(&self, id: RequestId) -> Result<Target> {
+    fn target(&self, id: RequestId, now: Millis) -> Result<Target> {
         self.tx
             .maybe(
-                "SELECT l.n, l.id, r.state, r.stopped, a.status AS account_status, r.in_work,
+                "SELECT l.n, l.id, r.state, r.stopped, a.status AS account_status,
+                     r.in_work = 1 AND coalesce(r.due_at, 0) > ?2 AS in_work,
                      EXISTS (
                          SELECT 1 FROM content WHERE content.ledger = coalesce(l.message, l.n)
                      ) AS has_content
                  FROM ledger AS l JOIN request AS r ON r.ledger = l.n
                      JOIN account AS a ON a.n = r.account
-                 WHERE l.id = ?",
-                &[&id],
+                 WHERE l.id = ?1",
+                &[&id, &self.database_time(now)],
             )?
             .ok_or_else(|| StoreError::not_found("request", id))
     }
@@ -61,7 +63,7 @@ impl Work<'_> {
     }
 
     fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
-        let target = self.target(id)?;
+        let target = self.target(id, now)?;
         check_operator_may_release(self.tx, target.n, &format!("request {id}"), now)?;
         if target.stopped && target.in_work {
             return Err(in_progress(id));
@@ -122,7 +124,7 @@ impl Work<'_> {
     fn discard(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
         let Target {
             n, state, in_work, ..
-        } = self.target(id)?;
+        } = self.target(id, now)?;
         if state.after(Transition::Discard).is_none() {
             return Err(not_possible(id, state, "discarded"));
         }
@@ -137,7 +139,7 @@ impl Work<'_> {
     }
 
     fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Retried> {
-        let target = self.target(id)?;
+        let target = self.target(id, now)?;
         match target.state {
             RequestState::Failed if target.is_failed_and_blocked() => Err(refuse_while_blocked(id)),
             RequestState::Failed => self.let_go(&target, by, now).map(Retried::Released),

@@ -244,7 +244,7 @@ impl Store {
         self.write(move |work| {
             let tx = work.tx;
             // By the clock of the database, with which the other nodes compare due times.
-            let here = Millis::from(now).behind(work.driver.clock_offset());
+            let here = work.database_time(now.into());
             if can_be_copied && is_node_at_work(tx, holder.node(), here)? {
                 return Ok(());
             }

@@ -48,15 +48,25 @@ from_row!(
 );
 
 impl Due {
-    /// True if there is still a reason to send it.
-    fn is_needed(&self, account: &AccountRow, waiting: u32, now: Millis) -> bool {
+    /// True if there is still a reason to send it. `waiting` is the number of held requests, `is_offered` is true if
+    /// the hold quota dropped a message that the person can restore. A mail for messages alone is not sent once an
+    /// operator has released or discarded them all.
+    fn is_needed(
+        &self,
+        account: &AccountRow,
+        (waiting, is_offered): (u32, bool),
+        now: Millis,
+    ) -> bool {
         let may_be_mailed = match self.cause {
             MailCause::TakeBack => account.is_only_refused(now),
             _ => !account.is_quiet(now),
         };
         may_be_mailed
             && match self.kind {
-                MailKind::Verification => account.can_be_verified(),
+                MailKind::Verification => {
+                    account.can_be_verified()
+                        && (self.cause != MailCause::Mail || waiting > 0 || is_offered)
+                }
                 MailKind::Reminder => account.can_be_verified() && waiting > 0,
                 MailKind::AlreadyRegistered => account.status == AccountStatus::Active,
             }
@@ -118,6 +128,15 @@ fn read_recipient(
 fn waiting(tx: &Tx, account: i64) -> Result<(u32, Option<Millis>)> {
     let sql = "SELECT count(*), min(due_at) FROM request WHERE account = ? AND state = 'held'";
     tx.one(sql, &[&account])
+}
+
+/// True if the hold quota dropped a message of an account that the page behind a link offers.
+fn has_offer(tx: &Tx, account: i64, now: Millis) -> Result<bool> {
+    tx.exists(
+        "SELECT 1 FROM offer AS o JOIN ledger AS l ON l.n = o.ledger
+         WHERE o.account = ? AND o.refused_at IS NULL AND l.forget_at > ? LIMIT 1",
+        &[&account, &now],
+    )
 }
 
 /// Due mails of a lane in service order: by turns, and first come, first served within a turn. In the lane
@@ -184,7 +203,8 @@ pub(crate) fn claim(
             MailCause::Operator | MailCause::TakeBack => Quiet::Once(Vec::new()),
             cause => mailbox_quiet(tx, &address, (verification_mail.n, cause), limits, now)?,
         };
-        let is_needed = verification_mail.is_needed(&account, waiting, now);
+        let is_offered = waiting == 0 && has_offer(tx, verification_mail.account, now)?;
+        let is_needed = verification_mail.is_needed(&account, (waiting, is_offered), now);
         let quiet_accounts = match quiet {
             Quiet::Once(accounts) if is_needed && address.is_usable() => accounts,
             Quiet::Once(_) | Quiet::NoMail => {

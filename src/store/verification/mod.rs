@@ -2,6 +2,7 @@
 
 pub(super) mod bounces;
 pub(super) mod languages;
+mod link_requests;
 pub(super) mod mail_claims;
 pub(super) mod mail_lanes;
 pub(super) mod mail_queue;

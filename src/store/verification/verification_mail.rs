@@ -4,19 +4,15 @@
 //! Claiming takes its share of the rate limits, so that a crash between sending and settling cannot cause a
 //! second mail beyond them.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::MailLimits;
 use crate::domain::{
     AccountId, EmailAddress, MailCause, MailId, MailKind, PortalName, Timestamp, TokenHash,
 };
-use crate::store::rows::account_rows::{
-    AccountRow, account_by_number, find_account, find_sender_account,
-};
+use crate::store::rows::account_rows::AccountRow;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
-use crate::store::verification::languages::{LanguageWish, wish};
 use crate::store::verification::mail_claims::{MailClaim, settle};
 use crate::store::verification::mail_lanes::{Lane, QueuePlace};
 use crate::store::verification::mail_queue::{claim, next_due};
@@ -146,6 +142,19 @@ impl Occasion<'_> {
     }
 }
 
+/// True if an occasion of this cause takes over a mail that waits for an `earlier` cause, which decides whether the
+/// mail is still needed when its turn comes. A request by a person or an operator may not end with the message before
+/// it. The mail to undo "This was not me" is needed only while the address gets no other.
+fn takes_over(cause: MailCause, earlier: MailCause) -> bool {
+    match (cause, earlier) {
+        (MailCause::TakeBack | MailCause::Operator, _) | (_, MailCause::TakeBack) => {
+            cause != earlier
+        }
+        (MailCause::SignUp | MailCause::Resend | MailCause::Reply, _) => earlier == MailCause::Mail,
+        (MailCause::Mail, _) => false,
+    }
+}
+
 /// Owes a mail, unless one is on its way, the address may get none, or the person has not reacted to several.
 /// Returns true if one has become due.
 pub(crate) fn owe(tx: &Tx, account: &AccountRow, occasion: &Occasion, now: Millis) -> Result<bool> {
@@ -162,12 +171,13 @@ pub(crate) fn owe(tx: &Tx, account: &AccountRow, occasion: &Occasion, now: Milli
     } else if account.has_ignored_mails() {
         return Ok(false);
     }
-    let outstanding: Option<(i64, Lane, bool)> = tx.maybe(
-        "SELECT n, lane, state = 'waiting' FROM letter WHERE account = ? AND due_at IS NOT NULL",
+    let outstanding: Option<(i64, Lane, bool, MailCause)> = tx.maybe(
+        "SELECT n, lane, state = 'waiting', cause FROM letter
+             WHERE account = ? AND due_at IS NOT NULL",
         &[&account.n],
     )?;
     let place = occasion.place;
-    let Some((n, lane, waits)) = outstanding else {
+    let Some((n, lane, waits, earlier)) = outstanding else {
         if cause == MailCause::TakeBack {
             account.mail_once(tx)?;
         }
@@ -191,7 +201,27 @@ pub(crate) fn owe(tx: &Tx, account: &AccountRow, occasion: &Occasion, now: Milli
         )?;
         return Ok(true);
     };
-    if !waits || lane <= place.lane {
+    if !waits {
+        return Ok(false);
+    }
+    if takes_over(cause, earlier) {
+        if cause == MailCause::TakeBack {
+            account.mail_once(tx)?;
+        }
+        tx.run(
+            "UPDATE letter SET kind = ?2, cause = ?3, portal = coalesce(?4, portal),
+                     in_reply_to = coalesce(?5, in_reply_to)
+                 WHERE n = ?1",
+            &[
+                &n,
+                &occasion.kind,
+                &cause,
+                &occasion.portal,
+                &occasion.in_reply_to,
+            ],
+        )?;
+    }
+    if lane <= place.lane {
         return Ok(false);
     }
     // Serve it in the earlier lane, unless our relay has just refused it.
@@ -214,54 +244,6 @@ pub(crate) fn cancel(tx: &Tx, account: i64, now: Millis) -> Result<()> {
     Ok(())
 }
 
-/// Owes a new link to an account that can be verified.
-fn renew(
-    tx: &Tx,
-    mut account: AccountRow,
-    cause: MailCause,
-    client: Option<IpAddr>,
-    now: Millis,
-) -> Result<bool> {
-    if !account.can_be_verified() {
-        return Ok(false);
-    }
-    let mut hastened = false;
-    if cause == MailCause::Operator {
-        // An operator's request overrides an earlier bounce or an accidental objection.
-        tx.run(
-            "UPDATE account SET undeliverable = 0, quiet_until = NULL, refused_at = NULL,
-                     refused_authenticated = 0, quiet_mailed = 0
-                 WHERE n = ?",
-            &[&account.n],
-        )?;
-        account.speak();
-        // It also makes a mail due that waits for the end of a pause.
-        hastened = tx.run(
-            "UPDATE letter SET cause = ?2, due_at = ?3
-                 WHERE account = ?1 AND state = 'waiting' AND due_at > ?3",
-            &[&account.n, &cause, &now],
-        )? > 0;
-    }
-    let portal: Option<PortalName> = tx.maybe(
-        "SELECT portal FROM request WHERE account = ? AND state = 'held'
-             ORDER BY ledger DESC LIMIT 1",
-        &[&account.n],
-    )?;
-    let address = account.address(tx)?;
-    let place = match cause {
-        MailCause::Operator => QueuePlace::of_operator(address.domain()),
-        _ => QueuePlace::of_page(client, address.domain()),
-    };
-    let occasion = Occasion {
-        kind: MailKind::Verification,
-        cause,
-        portal: portal.as_ref(),
-        in_reply_to: None,
-        place,
-    };
-    Ok(owe(tx, &account, &occasion, now)? || hastened)
-}
-
 impl Store {
     /// Time at which a mail can be claimed.
     pub async fn next_mail(&self) -> Result<NextWork> {
@@ -271,7 +253,7 @@ impl Store {
     /// Records outcomes in order, and then claims up to `tokens.len()` mails that are due and within the limits,
     /// and stores the hash of the token that each will contain, in one transaction. A sent mail is recorded as
     /// sent even when the claim is lost, unless another outcome was recorded. The tokens of a mail that certainly was
-    /// not sent are deleted. Mails to accounts that no longer need verification are dropped.
+    /// not sent are deleted. Mails that are no longer needed are cancelled.
     pub async fn settle_and_claim_mail<'a>(
         &self,
         outcomes: impl IntoIterator<Item = (&'a VerificationMail, MailOutcome, Timestamp)>,
@@ -299,70 +281,6 @@ impl Store {
             let is_changed = tokens.is_empty() && settled.contains(&Settled::Recorded);
             work.wakeups.add_if(Topic::VerificationMail, is_changed);
             Ok((settled, claimed))
-        })
-        .await
-    }
-
-    /// Owes a new link to the account with this address if it can be verified. Does not tell whether the
-    /// account exists: the page answers the same either way. A request by an operator also clears the
-    /// undeliverable mark and the quiet time of the address.
-    pub async fn renew_link(
-        &self,
-        address: EmailAddress,
-        cause: MailCause,
-        now: Timestamp,
-    ) -> Result<()> {
-        let language = LanguageWish::default();
-        self.renew_link_for(address, cause, None, language, now)
-            .await
-    }
-
-    /// Like [`renew_link`](Self::renew_link), for a client of the pages, which has its own share of the limits.
-    pub async fn renew_link_for(
-        &self,
-        address: EmailAddress,
-        cause: MailCause,
-        client: Option<IpAddr>,
-        language: LanguageWish,
-        now: Timestamp,
-    ) -> Result<()> {
-        let key = address.key();
-        self.write(move |work| {
-            // Only an operator can ask for a link for a placeholder.
-            let found = match cause {
-                MailCause::Operator => find_account(work.tx, &key)?,
-                _ => find_sender_account(work.tx, &key)?,
-            };
-            if let Some(account) = found {
-                let n = account.n;
-                let is_owed = renew(work.tx, account, cause, client, now.into())?;
-                wish(work.tx, n, &language)?;
-                work.wakeups.add_if(Topic::VerificationMail, is_owed);
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    /// Owes a new link to the account of an expired link.
-    pub async fn renew_expired_link(
-        &self,
-        token: TokenHash,
-        client: Option<IpAddr>,
-        language: LanguageWish,
-        now: Timestamp,
-    ) -> Result<()> {
-        self.write(move |work| {
-            let sql = "SELECT account FROM token WHERE hash = ? AND refused_at IS NULL";
-            let account: Option<i64> = work.tx.maybe(sql, &[&token])?;
-            if let Some(n) = account {
-                let account = account_by_number(work.tx, n)?;
-                let cause = MailCause::Resend;
-                let is_owed = renew(work.tx, account, cause, client, now.into())?;
-                wish(work.tx, n, &language)?;
-                work.wakeups.add_if(Topic::VerificationMail, is_owed);
-            }
-            Ok(())
         })
         .await
     }

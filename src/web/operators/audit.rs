@@ -23,7 +23,8 @@ const EVENTS: &str = "\
     operator.login_failed operator.password_changed operator.recovery_code_used \
     operator.recovery_codes_made operator.removed operator.revoked operator.role_changed \
     operator.second_factor_added operator.second_factor_removed operator.token_ended \
-    operator.token_made request.discarded request.recovered request.released";
+    operator.token_made request.discarded request.recovered request.released \
+    verification.requested";
 
 /// Reads the filter. Its days are those of the site's time zone; the first and the last day are included.
 pub(super) fn filter(app: &AppState, query: &Fields, page: Part) -> Result<AuditFilter, Error> {

@@ -10,8 +10,7 @@ use serde::Deserialize;
 
 use super::{AppState, Client, Fields, HOME, PageError, RequestedLanguage, WebPage};
 use crate::config::{Config, Portal};
-use crate::domain::{EmailAddress, Timestamp, Token};
-use crate::store::MailCause;
+use crate::domain::{Actor, EmailAddress, Timestamp, Token};
 
 #[derive(Deserialize)]
 pub(super) struct Resend {
@@ -55,7 +54,7 @@ pub(super) async fn submit(
             };
             app.spawn_in_background(async move {
                 store
-                    .renew_link_for(address, MailCause::Resend, Some(client), asked.wish(), now)
+                    .renew_link_for(address, Actor::Person, Some(client), asked.wish(), now)
                     .await
             })?;
         }

@@ -119,6 +119,38 @@ fn a_reload_adds_a_portal_without_dropping_a_connection() {
     assert!(reply.starts_with("250"), "{reply}");
 }
 
+/// RCPT was answered before the reload. Nothing would ever deliver a message for a portal that is gone.
+#[test]
+fn a_message_under_way_goes_by_the_portals_at_its_end() {
+    let moved = STANDARD.replace("it-help@corp.example", "computers@corp.example");
+    let renamed = STANDARD.replace("name = \"it\"", "name = \"computers\"");
+    for (changed, expected, portals) in
+        [(moved, "451", vec![]), (renamed, "250", vec!["computers"])]
+    {
+        let harness = Harness::start(STANDARD);
+        let mut client = Smtp::connect(harness.smtp).expect("a connection");
+        for (command, reply) in [
+            ("MAIL FROM:<bob@partner.example>", "250"),
+            ("RCPT TO:<it-help@corp.example>", "250"),
+            ("DATA", "354"),
+        ] {
+            let answer = client.say(command).expect("an answer");
+            assert!(answer.starts_with(reply), "{command}: {answer}");
+        }
+        fs::write(harness.path("vestibule.toml"), changed).expect("a file");
+        harness.signal(Signal::HUP);
+        wait_for("the reload", || {
+            harness.log().contains("config.reloaded").then_some(())
+        });
+        let body = "From: bob@partner.example\r\nMessage-ID: <late@partner.example>\r\n\r\nHelp!";
+        let answer = client.say(&format!("{body}\r\n.")).expect("an answer");
+        assert!(answer.starts_with(expected), "{answer}");
+        let requests = harness.json(&["requests", "list"]);
+        let found: Vec<_> = requests.iter().map(|request| &request["portal"]).collect();
+        assert_eq!(found, portals);
+    }
+}
+
 #[test]
 fn a_reload_and_a_start_warn_about_requests_for_a_removed_portal() {
     let mut harness = Harness::start(STANDARD);

@@ -2,7 +2,7 @@
 //! releases one; and each delivered request tells how it was verified.
 
 use vestibule::domain::{RequestId, RequestState, VerificationMethod};
-use vestibule::store::{Choice, Claim, NextWork, Settlement};
+use vestibule::store::{Choice, Claim, NextWork, Settled, Settlement};
 
 use super::harness::{Harness, address, mail, minutes, operator, portal, start, to};
 
@@ -219,6 +219,37 @@ async fn a_stopped_request_is_not_released_while_it_is_being_delivered() {
     harness.settle(&claims[0], retry, minutes(1)).await;
     release().await.expect("released");
     assert_eq!(harness.claim(minutes(1)).await[0].request(), first);
+    harness.assert_sound().await;
+}
+
+/// No other worker claims a stopped request, so the lease of a worker that died stays in its row.
+#[tokio::test]
+async fn a_stopped_request_whose_worker_died_is_the_operators_after_its_lease() {
+    let harness = Harness::open().await;
+    let first = write(&harness, BOB, "1@x", "it").await;
+    let second = write(&harness, BOB, "2@x", "hr").await;
+    let claims = harness.claim(start()).await;
+    assert_eq!(claims.len(), 2);
+    block(&harness, true, start()).await;
+    let (by, store) = (|| operator("root"), &harness.store);
+    let release = |now| store.release_request(first, by(), now);
+    let discard = |now| store.discard_request(second, by(), now);
+    for refused in [release(minutes(9)).await, discard(minutes(9)).await] {
+        let refusal = refused.expect_err("in progress").to_string();
+        assert!(refusal.contains("being delivered"), "{refusal}");
+    }
+    assert!(harness.claim(minutes(11)).await.is_empty());
+
+    release(minutes(11)).await.expect("released");
+    discard(minutes(11)).await.expect("discarded");
+    harness.assert_sound().await;
+    let again = harness.claim(minutes(11)).await;
+    let ids: Vec<_> = again.iter().map(Claim::request).collect();
+    assert_eq!(ids, [first]);
+    for claim in &claims {
+        let late = harness.settle(claim, Settlement::Delivered, minutes(12));
+        assert_eq!(late.await, Settled::ClaimLost);
+    }
     harness.assert_sound().await;
 }
 

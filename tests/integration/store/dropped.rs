@@ -2,7 +2,7 @@
 
 use vestibule::access::AccessSettings;
 use vestibule::domain::{AccountStatus, Actor, DomainPattern, Reason, RequestState, Verdict};
-use vestibule::store::{Added, LedgerFilter, MailCause, Page, Recovered, StoreError, Terms};
+use vestibule::store::{Added, LedgerFilter, Page, Recovered, StoreError, Terms};
 
 use super::harness::{DAY, Harness, address, at, mail, operator, settings, start};
 
@@ -267,7 +267,7 @@ async fn a_forced_release_gives_nobody_lasting_access() {
     assert_eq!(next.reason, Reason::DomainNotAllowed);
     let added = store.add_customer(address(bob), None, Actor::Person, at(DAY));
     assert!(matches!(added.await, Ok(Added::NotAllowed(_))));
-    let renewed = store.renew_link(address(bob), MailCause::Resend, at(DAY));
+    let renewed = store.renew_link(address(bob), Actor::Person, at(DAY));
     renewed.await.expect("an answer");
     assert!(harness.verification_mail(at(2 * DAY)).await.is_none());
 

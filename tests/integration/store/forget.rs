@@ -4,7 +4,7 @@ use vestibule::domain::{AccountStatus, EmailAddress, RequestState, VerificationM
 use vestibule::mail::{Evidence, Sender};
 use vestibule::store::{
     Arrival, ArrivalOutcome, Choice, CustomerFilter, Forgetting, Forgotten, LedgerFilter, Listed,
-    Page, Settlement, Store, StoreError,
+    Page, Settled, Settlement, Store, StoreError,
 };
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, start};
@@ -177,7 +177,8 @@ async fn the_audit_records_that_a_person_was_forgotten_without_their_address() {
 async fn a_person_is_not_forgotten_during_a_delivery() {
     let harness = Harness::open().await;
     her_life(&harness).await;
-    let claims = claim_deliveries(&harness.store, &[portal("it")], 1, at(DAY), start()).await;
+    let lease = at(2 * DAY);
+    let claims = claim_deliveries(&harness.store, &[portal("it")], 1, lease, start()).await;
     let claim = &claims[0];
     let refused = forget(&harness.store, false).await;
     assert!(
@@ -186,6 +187,19 @@ async fn a_person_is_not_forgotten_during_a_delivery() {
     );
     harness.settle(claim, Settlement::Delivered, start()).await;
     forget(&harness.store, false).await.expect("forgotten");
+    assert_in_order(&harness.store).await;
+}
+
+/// A node that died does not settle what it had claimed.
+#[tokio::test]
+async fn a_person_is_forgotten_although_the_lease_of_a_delivery_ended_without_a_settlement() {
+    let harness = Harness::open().await;
+    her_life(&harness).await;
+    let lease = at(DAY / 2);
+    let claims = claim_deliveries(&harness.store, &[portal("it")], 1, lease, start()).await;
+    forget(&harness.store, false).await.expect("forgotten");
+    let late = harness.settle(&claims[0], Settlement::Delivered, at(DAY));
+    assert_eq!(late.await, Settled::ClaimLost);
     assert_in_order(&harness.store).await;
 }
 

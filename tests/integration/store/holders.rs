@@ -142,13 +142,16 @@ impl Holders {
     }
 
     /// Handles a discard by an operator, which is impossible while the request is in progress.
-    pub fn discarded(&mut self, request: RequestId) {
-        assert!(!self.held.contains_key(&request), "it is in progress");
+    pub fn discarded(&mut self, request: RequestId, now: Timestamp) {
+        let held = self.held.remove(&request);
+        let is_over = |held: &Held| held.lease <= now || self.expired.contains(&held.number);
+        assert!(held.as_ref().is_none_or(is_over), "it is in progress");
         self.passed.remove(&request);
     }
 
-    /// Handles a release by an operator: a request that was stopped is in its queue again.
+    /// Handles a release by an operator: a request that was stopped is in its queue again, and no claim holds it.
     pub fn released(&mut self, request: RequestId) {
+        self.held.remove(&request);
         self.passed.remove(&request);
     }
 

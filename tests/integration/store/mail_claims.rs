@@ -1,8 +1,8 @@
 //! Claimed verification mail: a late worker causes no second mail, and each mail counts once.
 
 use vestibule::config::MailLimits;
-use vestibule::domain::VerificationMethod;
-use vestibule::store::{Choice, MailCause, MailOutcome, Settled, VerificationMail};
+use vestibule::domain::{Actor, VerificationMethod};
+use vestibule::store::{Choice, MailOutcome, Settled, VerificationMail};
 
 use super::harness::{Harness, LIMITS, address, mail, minutes, operator, start};
 use super::verification_mail::claim;
@@ -32,7 +32,7 @@ async fn room(harness: &Harness, now: jiff::Timestamp) -> usize {
     let mut sent = 0;
     loop {
         let ann = address("ann@corp.example");
-        let renewed = harness.store.renew_link(ann, MailCause::Resend, now);
+        let renewed = harness.store.renew_link(ann, Actor::Person, now);
         renewed.await.expect("asked");
         let claimed = claim(&harness.store, TWO_AN_HOUR, now).await;
         let Some(verification_mail) = claimed.verification_mails.first() else {

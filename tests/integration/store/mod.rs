@@ -39,4 +39,5 @@ mod simulate;
 mod unverified;
 mod verification_mail;
 mod verifications;
+mod waiting_mail;
 mod ways_to_undo;

@@ -13,8 +13,8 @@ use vestibule::domain::{
 };
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
-    Added, Choice, Claim, ClaimNumber, LedgerFilter, MailCause, MailKind, MailOutcome, Page,
-    Recovered, RequestFilter, RunLimits, Settlement, Store, TakenBack, Terms, VerificationOutcome,
+    Added, Choice, Claim, ClaimNumber, LedgerFilter, MailKind, MailOutcome, Page, Recovered,
+    RequestFilter, RunLimits, Settlement, Store, TakenBack, Terms, VerificationOutcome,
 };
 
 use super::harness::{
@@ -377,7 +377,7 @@ impl Run {
                 if let Some(request) = pick(&self.requests, request)
                     && store.discard_request(request, by, now).await.is_ok()
                 {
-                    self.holders.discarded(request);
+                    self.holders.discarded(request, now);
                 }
             }
             Step::Retry { request } => {
@@ -446,7 +446,7 @@ impl Run {
                 }
             }
             Step::Renew { who } => {
-                let renewed = store.renew_link(address(PEOPLE[who]), MailCause::Resend, now);
+                let renewed = store.renew_link(address(PEOPLE[who]), Actor::Person, now);
                 renewed.await.expect("an answer");
             }
             Step::Recover { dropped } => {

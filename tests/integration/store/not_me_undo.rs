@@ -187,7 +187,7 @@ async fn a_person_who_asks_gets_one_mail_whose_link_withdraws_the_objection() {
     let resend = async |after| {
         let renewed = harness
             .store
-            .renew_link(address(ANN), MailCause::Resend, at(after));
+            .renew_link(address(ANN), Actor::Person, at(after));
         renewed.await.expect("an answer");
     };
     resend(10 * DAY).await;
@@ -273,7 +273,7 @@ async fn an_undeliverable_address_gets_no_mail_in_either_case() {
     harness.database.run("UPDATE account SET undeliverable = 1");
     let renewed = harness
         .store
-        .renew_link(address(ANN), MailCause::Resend, at(DAY));
+        .renew_link(address(ANN), Actor::Person, at(DAY));
     renewed.await.expect("an answer");
     assert!(harness.verification_mail(at(DAY)).await.is_none());
 }
@@ -327,7 +327,7 @@ async fn a_link_that_was_sent_later_offers_what_was_discarded() {
     let request = entry.request.expect("a request");
     let resent = harness
         .store
-        .renew_link(address(ANN), MailCause::Operator, at(DAY));
+        .renew_link(address(ANN), operator("root"), at(DAY));
     resent.await.expect("owed");
     let second = harness.accept(mail(ANN, "2@x", at(DAY))).await;
     let link = harness.sent(at(DAY)).await;
@@ -368,7 +368,7 @@ async fn what_an_earlier_objection_discarded_is_not_restored_with_the_last() {
     let forged = forged.request.expect("a request");
     let resent = harness
         .store
-        .renew_link(address(ANN), MailCause::Operator, at(DAY));
+        .renew_link(address(ANN), operator("root"), at(DAY));
     resent.await.expect("owed");
     let mine = harness.accept(mail(ANN, "2@x", at(DAY))).await;
     let mine = mine.request.expect("a request");
@@ -403,7 +403,7 @@ async fn only_an_operator_can_release_deselected_requests() {
     let request = entry.request.expect("a request");
     let resent = harness
         .store
-        .renew_link(address(ANN), MailCause::Operator, at(DAY));
+        .renew_link(address(ANN), operator("root"), at(DAY));
     resent.await.expect("owed");
     let link = harness.sent(at(DAY)).await;
     let verification =

@@ -8,8 +8,8 @@ use vestibule::config::Quota;
 use vestibule::domain::{AccountStatus, DomainPattern};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
-    Arrival, DirectoryUser, MailCause, NewDirectoryUser, Person, PersonChange, PersonOutcome,
-    PersonRefusal, Refused, UserRefusal,
+    Arrival, DirectoryUser, NewDirectoryUser, Person, PersonChange, PersonOutcome, PersonRefusal,
+    Refused, UserRefusal,
 };
 
 use super::harness::{DAY, Harness, address, at, mail, operator, start};
@@ -119,7 +119,7 @@ async fn messages_that_the_person_can_restore_wait_for_them() {
     // An operator lets the person decide again; the message that they discarded can still be restored.
     let renewed = harness
         .store
-        .renew_link(address(ANN), MailCause::Operator, at(DAY));
+        .renew_link(address(ANN), operator("root"), at(DAY));
     renewed.await.expect("asked again");
     let user = provision(&harness, DAY).await;
     assert_eq!(

@@ -1,7 +1,7 @@
 //! The ways out of the quiet time after "This was not me", as an account shows them to operators.
 
-use vestibule::domain::{Account, MailCause};
-use vestibule::store::RequestFilter;
+use vestibule::domain::{Account, Actor};
+use vestibule::store::{Page, RequestFilter};
 
 use super::harness::{DAY, Harness, address, at, mail, minutes, operator, start};
 
@@ -34,7 +34,7 @@ async fn the_person_has_a_link_and_then_one_request_for_another() {
 
     let renewed = harness
         .store
-        .renew_link(address(ANN), MailCause::Resend, at(8 * DAY));
+        .renew_link(address(ANN), Actor::Person, at(8 * DAY));
     renewed.await.expect("queued");
     assert!(!account(&harness).await.may_request_link(at(8 * DAY)));
     harness.sent(at(8 * DAY)).await;
@@ -42,6 +42,34 @@ async fn the_person_has_a_link_and_then_one_request_for_another() {
     assert_eq!(after.can_withdraw_until(at(9 * DAY)), Some(at(15 * DAY)));
     assert!(!after.may_request_link(at(9 * DAY)));
     assert_eq!(after.can_withdraw_until(at(15 * DAY)), None);
+}
+
+#[tokio::test]
+async fn the_audit_says_which_operator_ended_it() {
+    let harness = Harness::open().await;
+    refused(&harness).await;
+    let store = &harness.store;
+    for by in [Actor::Person, operator("root"), operator("ada")] {
+        let renewed = store.renew_link(address(ANN), by, at(DAY));
+        renewed.await.expect("queued");
+    }
+    let mut audit = store.audit(Page::default()).await.expect("read").rows;
+    audit.retain(|action| action.event == "verification.requested");
+    audit.reverse();
+    let found: Vec<_> = audit
+        .iter()
+        .map(|action| (action.actor.as_str(), action.detail.as_deref()))
+        .collect();
+    let objected = "the person had said \"This was not me\"";
+    assert_eq!(
+        found,
+        [("operator:root", Some(objected)), ("operator:ada", None)]
+    );
+    assert!(
+        audit
+            .iter()
+            .all(|action| action.account == Some(address(ANN)))
+    );
 }
 
 #[tokio::test]

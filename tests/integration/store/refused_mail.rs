@@ -1,9 +1,9 @@
 //! Verification mail that our relay refused.
 
 use vestibule::domain::{Account, Actor, QueuedMailState};
-use vestibule::store::{Link, MailCause, MailOutcome, QueuedMailFilter, Store};
+use vestibule::store::{Link, MailOutcome, QueuedMailFilter, Store};
 
-use super::harness::{DAY, Harness, address, at, mail, minutes, start};
+use super::harness::{DAY, Harness, address, at, mail, minutes, operator, start};
 use super::not_me_undo::{ANN, refused};
 use crate::support::claims::settle_mail;
 
@@ -82,11 +82,7 @@ async fn a_mail_that_was_given_up_is_listed_until_its_account_gets_another() {
     let counts = store.counts(start()).await.expect("counted");
     assert_eq!((counts.refused_mails, counts.undeliverable), (1, 1));
 
-    let resend = store.renew_link(
-        address("ann@corp.example"),
-        MailCause::Operator,
-        minutes(61),
-    );
+    let resend = store.renew_link(address("ann@corp.example"), operator("root"), minutes(61));
     resend.await.expect("asked");
     assert_eq!(count_listed(store, REFUSED).await, 0);
     assert_eq!(count_listed(store, None).await, 1);
@@ -126,7 +122,7 @@ async fn a_mail_to_undo_that_was_certainly_not_sent_can_be_requested_again() {
         let ask = async |after| {
             let asked = harness
                 .store
-                .renew_link(address(ANN), MailCause::Resend, at(after));
+                .renew_link(address(ANN), Actor::Person, at(after));
             asked.await.expect("an answer");
         };
         ask(DAY).await;
@@ -190,7 +186,7 @@ async fn a_mail_that_was_given_up_before_an_objection_is_not_listed() {
     let link = harness.sent(start()).await;
     let asked = harness
         .store
-        .renew_link(address(ANN), MailCause::Resend, at(DAY));
+        .renew_link(address(ANN), Actor::Person, at(DAY));
     asked.await.expect("asked");
     let due = harness.verification_mail(at(DAY)).await;
     let (verification_mail, _) = due.expect("a verification mail");

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use vestibule::domain::{Reason, RequestState, TokenHash, VerificationMethod};
 use vestibule::store::{
-    Arrival, ArrivalOutcome, Choice, Link, MailCause, Refused, TakenBack, Terms,
-    VerificationOutcome,
+    Arrival, ArrivalOutcome, Choice, Link, Refused, TakenBack, Terms, VerificationOutcome,
 };
 
 use super::dropped::TERMS;
@@ -135,9 +134,7 @@ async fn a_yes_does_not_release_an_offer_that_the_person_refused() {
     let harness = Harness::open().await;
     let (_, beyond, old) = refused(&harness).await;
     let address = address("ann@corp.example");
-    let renewed = harness
-        .store
-        .renew_link(address, MailCause::Operator, at(DAY));
+    let renewed = harness.store.renew_link(address, operator("root"), at(DAY));
     renewed.await.expect("owed");
     let token = harness.sent(at(DAY)).await;
     let shown = match harness.store.look_at_link(token, at(DAY)).await {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vestibule::domain::{MailCause, VerificationMethod};
+use vestibule::domain::VerificationMethod;
 use vestibule::store::{Arrival, Choice, Link, Refused, TakenBack, VerificationOutcome};
 
 use super::harness::{DAY, Harness, address, at, operator};
@@ -14,9 +14,7 @@ async fn a_second_objection_protects_what_the_first_one_refused() {
     let harness = Harness::open().await;
     let (held, beyond, _) = refused(&harness).await;
     let ann = address("ann@corp.example");
-    let renewed = harness
-        .store
-        .renew_link(ann, MailCause::Operator, at(5 * DAY));
+    let renewed = harness.store.renew_link(ann, operator("root"), at(5 * DAY));
     renewed.await.expect("owed");
     // The first link is valid for 7 days, this one for 12.
     let link = harness.sent(at(5 * DAY)).await;

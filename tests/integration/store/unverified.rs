@@ -5,8 +5,7 @@ use vestibule::domain::{
     AccountStatus, Actor, PortalName, Reason, RequestState, Verdict, VerificationMethod,
 };
 use vestibule::store::{
-    Added, ArrivalOutcome, Choice, Link, MailCause, MailKind, Refused, RequestFilter,
-    VerificationOutcome,
+    Added, ArrivalOutcome, Choice, Link, MailKind, Refused, RequestFilter, VerificationOutcome,
 };
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, settings, start, to};
@@ -177,9 +176,7 @@ async fn signing_up_or_requesting_a_link_sends_verification_mail_to_an_unverifie
         later,
     )
     .await;
-    let renewed = harness
-        .store
-        .renew_link(address(BOB), MailCause::Resend, later);
+    let renewed = harness.store.renew_link(address(BOB), Actor::Person, later);
     renewed.await.expect("an answer");
     let token = harness.sent(later).await;
     let method = VerificationMethod::Link(token);

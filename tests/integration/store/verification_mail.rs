@@ -66,7 +66,7 @@ async fn days_with_mail(authenticated_on: Option<u64>, resend_on: Option<u64>) -
         }
         if resend_on == Some(day) {
             let ann = address("ann@corp.example");
-            let renewed = harness.store.renew_link(ann, MailCause::Resend, now);
+            let renewed = harness.store.renew_link(ann, Actor::Person, now);
             renewed.await.expect("renewed");
         }
         harness.accept(message).await;
@@ -399,13 +399,13 @@ async fn an_operators_resend_reaches_an_address_that_bounced() {
     let ann = address("ann@corp.example");
     let resend = harness
         .store
-        .renew_link(ann.clone(), MailCause::Resend, at(DAY));
+        .renew_link(ann.clone(), Actor::Person, at(DAY));
     resend.await.expect("asked");
     assert!(
         harness.verification_mail(at(DAY)).await.is_none(),
         "a pause"
     );
-    let resend = harness.store.renew_link(ann, MailCause::Operator, at(DAY));
+    let resend = harness.store.renew_link(ann, operator("root"), at(DAY));
     resend.await.expect("asked");
     assert!(harness.verification_mail(at(DAY)).await.is_some());
 }

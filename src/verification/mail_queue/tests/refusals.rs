@@ -4,9 +4,13 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::domain::{EmailAddress, MailCause};
+use crate::domain::{Actor, EmailAddress, Interface};
 use crate::outbound::Cause;
 use crate::store::{CustomerFilter, QueuedMailFilter};
+
+fn operator() -> Actor {
+    Actor::operator("root", Interface::CommandLine)
+}
 
 /// The beginning of a command, and the reply that it gets. An empty one stands for the greeting.
 type Refusal = (&'static str, &'static str);
@@ -140,7 +144,7 @@ async fn a_relay_that_refuses_this_machine_gets_the_mail_when_it_accepts_it() {
         *relay.refusal.lock().expect("a lock") = None;
         let resend = harness
             .store
-            .renew_link(ann(), MailCause::Operator, Timestamp::now());
+            .renew_link(ann(), operator(), Timestamp::now());
         resend.await.expect("asked");
         let worker = harness.start();
         until_counted(&relay.accepted, 1).await;
@@ -162,7 +166,7 @@ async fn an_address_that_the_relay_does_not_know_gets_no_more_mail() {
     harness.mail("ann@corp.example").await;
     let later = Timestamp::now() + Duration::from_hours(24);
     assert!(harness.due(later).await.verification_mails.is_empty());
-    let resend = harness.store.renew_link(ann(), MailCause::Operator, later);
+    let resend = harness.store.renew_link(ann(), operator(), later);
     resend.await.expect("asked");
     assert_eq!(harness.due(later).await.verification_mails.len(), 1);
 }

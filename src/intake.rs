@@ -148,6 +148,10 @@ impl MessageHandler for Intake {
             .ok_or(UnknownRecipient)
     }
 
+    fn may_be_elsewhere(&self) -> bool {
+        self.store.others_may_have_mailbox()
+    }
+
     fn memory(&self, header: usize) -> usize {
         header
             .saturating_mul(TO_READ_AN_OCTET)

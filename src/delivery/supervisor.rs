@@ -1,6 +1,5 @@
 //! In: the configuration and its changes. Out: one running worker for each destination and each hook.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::domain::Timestamp;
 use crate::observe::events;
 use crate::outbound::Generations;
 use crate::outbound::breaker::Target;
-use crate::store::{Node, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Delay before a retry after a database error.
 const SETBACK: Duration = Duration::from_secs(1);
@@ -70,13 +69,10 @@ async fn adopt_states(generations: &Generations) -> Result<(), StoreError> {
         return Ok(());
     }
     let is_shared = store.duty_interval().is_some();
-    let own = generations.config().fingerprint();
-    let others_differ = is_shared
-        && store
-            .nodes()
-            .await?
-            .iter()
-            .any(|node| node.id != store.node_id() && has_other_queues(node, &own));
+    let queues = ["destination", "hook"];
+    let others_differ = store
+        .another_node_differs(generations.config(), &queues)
+        .await?;
     for recorded in down {
         let is_current = generations.is_down(&recorded.name)
             || (is_shared && generations.adopt(&recorded))
@@ -86,10 +82,4 @@ async fn adopt_states(generations: &Generations) -> Result<(), StoreError> {
         }
     }
     Ok(())
-}
-
-/// True if another node recorded other destinations or hooks than those of this configuration.
-fn has_other_queues(node: &Node, own: &BTreeMap<String, String>) -> bool {
-    let differs = |section: &str| node.sections.get(section) != own.get(section);
-    differs("destination") || differs("hook")
 }

@@ -151,9 +151,9 @@ fn a_starting_node_keeps_to_the_pause_that_a_destination_asked_for() {
     run(&node, &["customers", "verify", "bob@corp.example"]);
     run(&node, &["deliveries", "pause", "desk"]);
     let send = |node: &Harness, to: &str| {
-        let sent = Smtp::connect(node.smtp).and_then(|mut smtp| {
-            smtp.send("bob@corp.example", to, &message("bob@corp.example", to))
-        });
+        let from = "bob@corp.example";
+        let message = message(from, if to.starts_with("hr") { "other" } else { "one" });
+        let sent = Smtp::connect(node.smtp).and_then(|mut smtp| smtp.send(from, to, &message));
         let reply = sent.unwrap_or_else(|error| error.to_string());
         assert!(reply.starts_with("250"), "{reply}");
     };
@@ -175,4 +175,53 @@ fn a_starting_node_keeps_to_the_pause_that_a_destination_asked_for() {
     let waiting = "SELECT count(*) FROM request
          WHERE portal = 'it' AND state = 'released' AND attempts = 0";
     assert_eq!(number(&schema, waiting), 1);
+}
+
+#[test]
+fn mail_for_a_portal_of_another_node_is_deferred_until_both_have_it() {
+    let schema = server().schema();
+    let base = configuration(&schema.url);
+    let first = Harness::start(&format!("{base}{HR}"));
+    let second = Harness::start(&base);
+    let reply = |node: &Harness, to: &str| {
+        let from = "bob@corp.example";
+        let message = message(from, "one");
+        let sent = Smtp::connect(node.smtp).and_then(|mut smtp| smtp.send(from, to, &message));
+        sent.unwrap_or_else(|error| error.to_string())
+    };
+    // The first node notices the second at its next heartbeat.
+    wait_for("both nodes", || {
+        let nodes = number(&schema, "SELECT count(*) FROM node");
+        let unknown = reply(&first, "nobody@corp.example");
+        (nodes == 2 && unknown.starts_with("451 4.3.5")).then_some(())
+    });
+    let deferred = reply(&second, "hr@corp.example");
+    assert!(deferred.starts_with("451 4.3.5"), "{deferred}");
+    let accepted = reply(&first, "hr@corp.example");
+    assert!(accepted.starts_with("250"), "{accepted}");
+
+    // Its request waits for a node that has the portal, as this one says.
+    let listed = second.json(&["requests", "list", "--portal", "hr"]);
+    let id = listed[0]["id"].as_str().expect("an id");
+    let released = second.run(&["requests", "release", id]);
+    let cause = "portal hr is not in the configuration of this node";
+    assert!(
+        released.out.contains(cause),
+        "{} {}",
+        released.out,
+        released.err
+    );
+    wait_for("the delivery by the node that has it", || {
+        let sql = "SELECT count(*) FROM request WHERE portal = 'hr' AND state = 'delivered'";
+        (number(&schema, sql) == 1).then_some(())
+    });
+
+    std::fs::copy(first.path("vestibule.toml"), second.path("vestibule.toml")).expect("a copy");
+    second.signal(Signal::HUP);
+    wait_for("equal portals", || {
+        let is_final = |node| reply(node, "nobody@corp.example").starts_with("550 5.1.1");
+        (is_final(&first) && is_final(&second)).then_some(())
+    });
+    let accepted = reply(&second, "hr@corp.example");
+    assert!(accepted.starts_with("250"), "{accepted}");
 }

@@ -30,10 +30,10 @@ fn hook(name: &str) -> String {
     )
 }
 
-/// Records another node, with this digest of its hooks.
-async fn record(store: &Store, hooks: &str) {
+/// Records a node, with this digest of its hooks.
+async fn record(store: &Store, id: &str, hooks: &str) {
     let node = Node {
-        id: "other".to_owned(),
+        id: id.to_owned(),
         name: "gate-b".to_owned(),
         version: "1".to_owned(),
         configuration: hooks.to_owned(),
@@ -67,7 +67,8 @@ fn subscriptions(schema: &Schema) -> Vec<String> {
 async fn nothing_is_unsubscribed_before_all_nodes_have_the_same_hooks() {
     let schema = server().schema();
     let store = open(&schema.url).await;
-    record(&store, "old").await;
+    record(&store, "other", "old").await;
+    record(&store, store.node_id(), "old").await;
     let before: &[(&str, &[&str])] = &[
         ("directory", &["account.*", "message.dropped"]),
         ("siem", &["operator.login_failed"]),
@@ -85,16 +86,19 @@ async fn nothing_is_unsubscribed_before_all_nodes_have_the_same_hooks() {
             ]
         );
     }
+    // The other node must not compare with the hooks that this one had before.
+    let own = "SELECT count(*) FROM node WHERE id <> 'other' AND sections = '{\"hook\":\"new\"}'";
+    assert_eq!(number(&schema, own), 1);
     let cursors = "SELECT count(*) FROM hook WHERE told_entry IS NOT NULL";
     assert_eq!(number(&schema, cursors), 1);
 
-    record(&store, "new").await;
+    record(&store, "other", "new").await;
     assert_eq!(subscribe(&store, "new", after).await, ["siem"]);
     let agreed = ["directory [\"request.held\",\"account.*\"]", "siem []"];
     assert_eq!(subscriptions(&schema), agreed);
     assert_eq!(number(&schema, cursors), 0);
     // Its removal was decided, so it goes on.
-    record(&store, "old").await;
+    record(&store, "other", "old").await;
     assert_eq!(subscribe(&store, "new", after).await, ["siem"]);
     assert_eq!(subscriptions(&schema), agreed);
 }

@@ -64,21 +64,33 @@ impl Work<'_> {
         Ok(found)
     }
 
-    /// True if another listed node recorded other hooks than those with this digest. A node that is gone counts
-    /// until it is removed from the list, since it may come back.
-    fn another_differs(&self, node: &str, digest: &str) -> Result<bool> {
+    /// Records the digest of this node's hooks, and returns true if another listed node recorded a different one. A
+    /// node that is gone counts until it is removed from the list, since it may come back. Both are in the transaction
+    /// of the subscription: otherwise, another node could compare with a digest from before a reload.
+    fn compare_hooks(&self, node: &str, digest: &str) -> Result<bool> {
         if self.driver.duty_lease().is_none() {
             return Ok(false);
         }
-        let sql = "SELECT sections FROM node WHERE id <> ?";
-        let others: Vec<Option<String>> = self.tx.all(sql, &[&node])?;
-        Ok(others.iter().any(|sections| {
-            let sections = sections.as_deref().unwrap_or_default();
+        let sql = "SELECT id, sections FROM node";
+        let listed: Vec<(String, Option<String>)> = self.tx.all(sql, &[])?;
+        let mut another_differs = false;
+        for (id, sections) in listed {
+            let sections = sections.unwrap_or_default();
             // Written by nodes of other versions, too.
-            let digests: BTreeMap<String, String> =
-                serde_json::from_str(sections).unwrap_or_default();
-            digests.get(SECTION).map(String::as_str) != Some(digest)
-        }))
+            let mut digests: BTreeMap<String, String> =
+                serde_json::from_str(&sections).unwrap_or_default();
+            if digests.get(SECTION).map(String::as_str) == Some(digest) {
+                continue;
+            }
+            if id == node {
+                digests.insert(SECTION.to_owned(), digest.to_owned());
+                let sql = "UPDATE node SET sections = ? WHERE id = ?";
+                self.tx.run(sql, &[&json(&digests)?, &node])?;
+            } else {
+                another_differs = true;
+            }
+        }
+        Ok(another_differs)
     }
 
     /// Replaces the set of subscribed hooks, or adds to it while another node has other hooks. Returns the names of
@@ -92,7 +104,7 @@ impl Work<'_> {
     ) -> Result<Vec<DestinationName>> {
         let tx = self.tx;
         self.has_hooks = None;
-        let keeps_others = self.another_differs(node, digest)?;
+        let keeps_others = self.compare_hooks(node, digest)?;
         let subscribed: Vec<(DestinationName, Vec<EventPattern>)> =
             tx.all("SELECT name, events FROM hook ORDER BY name", &[])?;
         let mut removed = Vec::new();

@@ -56,12 +56,21 @@ impl PostgresSession {
     }
 }
 
+/// Converts the refusal of BEGIN READ WRITE by a standby, to which a pooler may lead after a failover. Nothing was
+/// written, so the writer tries another connection.
+fn of_standby(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Other(cause) if cause.ends_with("(0A000)") => StoreError::Away(cause),
+        error => error,
+    }
+}
+
 impl WriterSession for PostgresSession {
     fn begin(&self) -> Result<()> {
         let local = self.local_settings();
         let lock = lock_writer();
         let sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {local} {lock}");
-        let began = self.begin_with(&sql);
+        let began = self.begin_with(&sql).map_err(of_standby);
         if matches!(began, Err(StoreError::Busy(_))) && self.purpose == Purpose::Write {
             self.end_stopped_writers();
         }

@@ -10,6 +10,9 @@ use crate::store::StoreError;
 use crate::store::engine::driver::Driver;
 use crate::store::postgres::driver::PostgresDriver;
 
+/// Beginning of a transaction that a standby refuses.
+const WRITING: &[u8] = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
 /// A pooler. Its server answers each query with one row, that says whether it is a standby.
 struct Pooler {
     port: u16,
@@ -68,11 +71,18 @@ fn serve(mut stream: TcpStream, is_standby: &AtomicBool, queries: &AtomicUsize) 
     loop {
         let mut tag = [0];
         stream.read_exact(&mut tag).ok()?;
-        read_body(&mut stream)?;
+        let sql = read_body(&mut stream)?;
         if tag != *b"Q" {
             return None;
         }
         queries.fetch_add(1, Ordering::SeqCst);
+        if sql.starts_with(WRITING) && is_standby.load(Ordering::SeqCst) {
+            let refusal =
+                b"SERROR\0C0A000\0Mcannot set transaction read-write mode during recovery\0\0";
+            let refusal = [message(b'E', refusal), ready.clone()].concat();
+            stream.write_all(&refusal).ok()?;
+            continue;
+        }
         let value = if is_standby.load(Ordering::SeqCst) {
             b't'
         } else {
@@ -112,5 +122,22 @@ fn a_reader_leaves_a_pooler_whose_server_became_a_standby() {
 
     second.becomes_standby(true);
     let refused = reader.begin_reading();
+    assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
+}
+
+#[test]
+fn a_writer_behind_a_pooler_whose_server_became_a_standby_counts_as_disconnected() {
+    let pooler = Pooler::start(false);
+    let url = format!(
+        "postgres://gate@127.0.0.1:{}/mail?sslmode=disable",
+        pooler.port
+    );
+    let mut place = PostgresServer::parse(&url).expect("a URL");
+    place.pooler = true;
+    let writer = PostgresDriver::of(&place)
+        .open_writer(false)
+        .expect("a session");
+    pooler.becomes_standby(true);
+    let refused = writer.begin();
     assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
 }

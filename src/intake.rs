@@ -142,6 +142,10 @@ impl MessageHandler for Intake {
         recipients::find_role(&self.config.borrow(), address)
     }
 
+    fn may_be_elsewhere(&self) -> bool {
+        self.store.others_may_have_mailbox()
+    }
+
     fn memory(&self, header: usize) -> usize {
         header
             .saturating_mul(TO_READ_AN_OCTET)

@@ -295,6 +295,14 @@ level = "info"
     }
 
     #[test]
+    fn the_sections_that_nodes_compare_exist() {
+        let found = fingerprint(TEXT);
+        for name in ["destination", "hook", "portal", "verification"] {
+            assert!(found.contains_key(name), "{name}");
+        }
+    }
+
+    #[test]
     fn of_a_secret_only_its_presence_counts() {
         let with = |secret: &str| {
             let mut endpoint = Endpoint {

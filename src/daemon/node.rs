@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, digest_of};
@@ -15,7 +15,11 @@ use crate::observe::events;
 use crate::store::{NODE_SILENCE, Node, Store};
 
 /// Records this node until `shutdown`.
-pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: CancellationToken) {
+pub async fn run(
+    mut config: watch::Receiver<Arc<Config>>,
+    store: Store,
+    shutdown: CancellationToken,
+) {
     let interval = store.node_interval();
     let started_at = Timestamp::now();
     let recording = async {
@@ -23,8 +27,7 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
         // The previous process's claims still await release.
         let (mut is_new, mut alone) = (true, Alone::default());
         loop {
-            // A reload may have changed it.
-            let sections = config.borrow().fingerprint();
+            let sections = config.borrow_and_update().fingerprint();
             let node = Node {
                 id: store.node_id().to_owned(),
                 name: machine_name(),
@@ -54,7 +57,11 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
                 }
                 Err(_) => {}
             }
-            tokio::time::sleep(interval).await;
+            // After a reload, other nodes compare with the new configuration.
+            let is_over = timeout(interval, config.changed()).await;
+            if matches!(is_over, Ok(Err(_))) {
+                return;
+            }
         }
     };
     shutdown.run_until_cancelled(recording).await;

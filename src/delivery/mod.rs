@@ -9,6 +9,7 @@ mod added_headers;
 mod destinations;
 pub mod dropped_calls;
 mod hook_queue;
+mod hook_subscriptions;
 mod message;
 mod original;
 mod outgoing_message;

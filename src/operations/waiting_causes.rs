@@ -12,6 +12,8 @@ use crate::store::{DownDestination, Listed, Request, Result, Store, StoreError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitingCause {
     MissingPortal(PortalName),
+    /// This node does not have it, but another may.
+    PortalElsewhere(PortalName),
     PausedDestination(DestinationName),
     /// With the time of the next trial.
     DownDestination(DestinationName, Timestamp),
@@ -24,6 +26,12 @@ impl fmt::Display for WaitingCause {
         match self {
             Self::MissingPortal(portal) => {
                 write!(f, "portal {portal} is not in the configuration")
+            }
+            Self::PortalElsewhere(portal) => {
+                write!(
+                    f,
+                    "portal {portal} is not in the configuration of this node"
+                )
             }
             Self::PausedDestination(name) => write!(f, "destination {name} is paused"),
             Self::DownDestination(name, _) => write!(f, "destination {name} is down"),
@@ -42,6 +50,10 @@ impl WaitingCause {
             Self::MissingPortal(_) => {
                 format!("request {id} waits: {self}; restore the portal, or discard the request")
             }
+            Self::PortalElsewhere(_) => format!(
+                "request {id} waits: {self}; a node that has the portal attempts it (`vestibule nodes list` shows \
+                 how the nodes differ)"
+            ),
             Self::PausedDestination(name) => format!(
                 "request {id} waits: {self}; it is attempted once the destination is resumed \
                  (`vestibule deliveries resume {name}`)"
@@ -61,6 +73,7 @@ impl WaitingCause {
     fn next_attempt(&self, due: Option<Timestamp>) -> Option<Timestamp> {
         match self {
             Self::MissingPortal(_) | Self::PausedDestination(_) => None,
+            Self::PortalElsewhere(_) => due,
             Self::DownDestination(_, next) | Self::RequestedPause(_, next) => {
                 due.map(|due| due.max(*next))
             }
@@ -74,13 +87,19 @@ pub struct WaitingCauses<'a> {
     config: &'a Config,
     paused: Vec<DestinationName>,
     down: Vec<DownDestination>,
+    /// True if another node may have portals that this configuration lacks.
+    others_differ: bool,
 }
 
 impl<'a> WaitingCauses<'a> {
     pub async fn read(store: &Store, config: &'a Config) -> Result<Self> {
         let paused = store.paused_destinations().await?;
         let down = store.down_destinations().await?;
-        Ok(Self::new(config, paused, down))
+        let others_differ = store.another_node_differs(config, &["portal"]).await?;
+        Ok(Self {
+            others_differ,
+            ..Self::new(config, paused, down)
+        })
     }
 
     #[must_use]
@@ -93,6 +112,7 @@ impl<'a> WaitingCauses<'a> {
             config,
             paused,
             down,
+            others_differ: false,
         }
     }
 
@@ -114,7 +134,12 @@ impl<'a> WaitingCauses<'a> {
     #[must_use]
     pub fn of_portal(&self, portal: &PortalName) -> Option<WaitingCause> {
         let Some(found) = self.config.portal(portal) else {
-            return Some(WaitingCause::MissingPortal(portal.clone()));
+            let cause = if self.others_differ {
+                WaitingCause::PortalElsewhere
+            } else {
+                WaitingCause::MissingPortal
+            };
+            return Some(cause(portal.clone()));
         };
         let name = &found.destination;
         if self.paused.contains(name) {

@@ -162,6 +162,16 @@ pub struct DownState {
 struct State {
     breaker: Breaker,
     last_error: String,
+    /// True if the log says that it is down.
+    is_logged_down: bool,
+}
+
+/// A change that is to be logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BreakerChange {
+    /// With the cause of the last failure.
+    Down(String),
+    Up,
 }
 
 /// One breaker, shared by all workers of one target: the current one, and old ones that finish their attempts after
@@ -202,13 +212,34 @@ impl SharedBreaker {
         })
     }
 
-    /// Takes over what another node recorded. A destination that is down gets a trial message at once.
+    /// Returns each change between down and up once, however many workers share this breaker. A pause that the
+    /// destination asked for is no change.
+    pub fn take_change(&self) -> Option<BreakerChange> {
+        let mut state = self.lock();
+        let is_down = matches!(state.breaker, Breaker::Down { .. });
+        if is_down == state.is_logged_down {
+            return None;
+        }
+        state.is_logged_down = is_down;
+        Some(if is_down {
+            BreakerChange::Down(state.last_error.clone())
+        } else {
+            BreakerChange::Up
+        })
+    }
+
+    /// Takes over what another node recorded. A destination that is down gets a trial message at once, unless it
+    /// asked for a pause: only then is the next trial further in the future than the longest other wait.
     fn adopt(&self, recorded: &DownDestination, now: Timestamp) {
         let mut state = self.lock();
+        let until = recorded.next_try_at;
         state.breaker = if recorded.is_requested {
-            Breaker::Waiting {
-                failures: 1,
-                until: recorded.next_try_at,
+            Breaker::Waiting { failures: 1, until }
+        } else if until > later(now, MAX_WAIT) {
+            Breaker::Down {
+                probe_at: until,
+                wait: FIRST_WAIT,
+                is_requested: true,
             }
         } else {
             Breaker::Down {

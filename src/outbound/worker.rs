@@ -20,10 +20,10 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::{Capacity, DownState, SharedBreaker};
+use super::breaker::{BreakerChange, Capacity, DownState, SharedBreaker};
 use super::queue::{WorkOutcome, WorkQueue};
 use super::run::{RUN_TIME, Run};
-use crate::domain::Timestamp;
+use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
 use crate::store::{Changes, ClaimNumber, DownDestination, NextWork, Settled, StoreError, Topic};
 
@@ -157,20 +157,16 @@ impl<Q: WorkQueue> Worker<Q> {
         let Some(name) = self.queue.name().cloned() else {
             return;
         };
+        self.log_change(&name);
         let store = self.queue.store();
-        let is_outage = |state: Option<&DownState>| state.is_some_and(|state| !state.is_requested);
-        let was_down = is_outage(self.recorded.as_ref());
-        let is_down = is_outage(state.as_ref());
         let done = match (&state, &self.recorded) {
             (None, None) => return,
             (Some(state), Some(recorded)) if state == recorded => {
                 match store.is_down(name.clone()).await {
                     Ok(true) => return,
                     Ok(false) => {
-                        if was_down {
-                            events::destination_up(&name);
-                        }
                         self.breaker.close();
+                        self.log_change(&name);
                         self.recorded = None;
                         self.next = None;
                         return;
@@ -178,26 +174,16 @@ impl<Q: WorkQueue> Worker<Q> {
                     Err(error) => Err(error),
                 }
             }
-            (
-                Some(DownState {
-                    is_requested,
-                    next_try_at,
-                    last_error,
-                }),
-                _,
-            ) => {
+            (Some(state), recorded) => {
+                let was_down = recorded.as_ref().is_some_and(|before| !before.is_requested);
                 let down = DownDestination {
                     name,
                     since: Timestamp::now(),
-                    next_try_at: *next_try_at,
-                    last_error: last_error.clone(),
-                    is_requested: *is_requested,
+                    next_try_at: state.next_try_at,
+                    last_error: state.last_error.clone(),
+                    is_requested: state.is_requested,
                 };
-                if is_down && !was_down {
-                    events::destination_down(&down.name, &down.last_error);
-                }
-                let ended = if was_down && !is_down {
-                    events::destination_up(&down.name);
+                let ended = if was_down && down.is_requested {
                     store.record_up(down.name.clone(), down.since).await
                 } else {
                     Ok(())
@@ -207,16 +193,20 @@ impl<Q: WorkQueue> Worker<Q> {
                     error => error,
                 }
             }
-            (None, Some(_)) => {
-                if was_down {
-                    events::destination_up(&name);
-                }
-                store.record_up(name, Timestamp::now()).await
-            }
+            (None, Some(_)) => store.record_up(name, Timestamp::now()).await,
         };
         match done {
             Ok(()) => self.recorded = state,
             Err(error) => events::fault("outbound", &error),
+        }
+    }
+
+    /// Logs that the destination went down or is up again, even if the database cannot record it.
+    fn log_change(&self, name: &DestinationName) {
+        match self.breaker.take_change() {
+            Some(BreakerChange::Down(cause)) => events::destination_down(name, &cause),
+            Some(BreakerChange::Up) => events::destination_up(name),
+            None => {}
         }
     }
 

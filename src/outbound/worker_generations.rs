@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::breaker::{Breakers, Target};
+use super::breaker::{Breakers, SharedBreaker, Target};
 use super::queue::WorkQueue;
 use super::worker::Worker;
 use crate::config::Config;
@@ -87,11 +87,22 @@ impl Generations {
         self.opened.clone().for_workers()
     }
 
-    /// Starts the worker of a queue, whose name no other queue of this configuration has.
-    pub fn start(&mut self, name: &str, place: Target, queue: impl WorkQueue) {
-        let breaker = self.breakers.keep(&self.breakers_before, name, place);
+    /// The breaker of a queue, whose name no other queue of this configuration has.
+    pub fn breaker(&mut self, name: &str, place: Target) -> SharedBreaker {
+        self.breakers.keep(&self.breakers_before, name, place)
+    }
+
+    /// Starts the worker of a queue.
+    pub fn start(&self, breaker: SharedBreaker, queue: impl WorkQueue) {
         let worker = Worker::run(queue, breaker, self.stop.clone());
         self.workers.spawn(worker);
+    }
+
+    /// Waits. False if this generation ends: the configuration changed, or the shutdown began.
+    pub async fn lasts_for(&self, wait: Duration) -> bool {
+        let shutdown = self.shutdown.cancelled();
+        let is_shutting_down = tokio::time::timeout(wait, shutdown).await.is_ok();
+        !is_shutting_down && !self.changes.has_changed().unwrap_or(false)
     }
 
     /// True if the destination or hook of that name is down.
@@ -106,7 +117,7 @@ impl Generations {
     }
 
     /// Starts something else that ends with this generation.
-    pub fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let work = self.stop.clone().run_until_cancelled_owned(work);
         self.workers.spawn(work);
     }

@@ -12,6 +12,11 @@ pub trait MessageHandler: Send + Sync + 'static {
     /// There is no such mailbox; the client gets `550 5.1.1`.
     fn recipient(&self, address: &str) -> Result<RecipientRole, UnknownRecipient>;
 
+    /// True if another node may have a mailbox that this one does not know; the client gets `451 4.3.5` then.
+    fn may_be_elsewhere(&self) -> bool {
+        false
+    }
+
     /// Octets that [`receive`](Self::receive) temporarily needs for a message with a header of this size.
     /// They are reserved first.
     fn memory(&self, header: usize) -> usize;

@@ -219,7 +219,7 @@ impl<R: MessageHandler> Protocol<R> {
                     return Err(Reply::TooManyRecipients);
                 }
                 let role = self.handler.recipient(address);
-                Some(role.map_err(|_| Reply::UnknownRecipient(address.to_owned()))?)
+                Some(role.map_err(|_| self.refuse_recipient(address))?)
             }
             Phase::Between | Phase::Transfer => None,
         };
@@ -229,6 +229,15 @@ impl<R: MessageHandler> Protocol<R> {
             recipients.push(Recipient { address, role });
         }
         Ok(Reply::RecipientOk)
+    }
+
+    fn refuse_recipient(&self, address: &str) -> Reply {
+        let address = address.to_owned();
+        if self.handler.may_be_elsewhere() {
+            Reply::RecipientElsewhere(address)
+        } else {
+            Reply::UnknownRecipient(address)
+        }
     }
 
     fn data(&mut self, argument: &str) -> Result<Response, Reply> {

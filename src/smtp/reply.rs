@@ -57,6 +57,8 @@ pub enum Reply {
     RecipientSyntax,
     /// The address is for the log only.
     UnknownRecipient(String),
+    /// Another node may know it. The address is for the log only.
+    RecipientElsewhere(String),
     NeedsSmtpUtf8,
     UnknownParameter,
     MessageTooLarge,
@@ -148,6 +150,11 @@ impl Reply {
             Self::SenderSyntax => (501, "5.1.7", "Bad sender address syntax"),
             Self::RecipientSyntax => (501, "5.1.3", "Bad recipient address syntax"),
             Self::UnknownRecipient(_) => (550, "5.1.1", "No such mailbox here"),
+            Self::RecipientElsewhere(_) => (
+                451,
+                "4.3.5",
+                "No such mailbox here, but the nodes differ; try another or later",
+            ),
             Self::NeedsSmtpUtf8 => (553, "5.6.7", "This address needs SMTPUTF8"),
             Self::UnknownParameter => (555, "5.5.4", "Unknown parameter"),
             Self::MessageTooLarge => (552, "5.3.4", "The message is too large"),
@@ -173,7 +180,9 @@ impl Reply {
     pub fn log(&self, peer: IpAddr, cause: Option<&str>) {
         let (code, enhanced, text) = self.parts();
         let recipient = match self {
-            Self::UnknownRecipient(address) => Some(address.as_str()),
+            Self::UnknownRecipient(address) | Self::RecipientElsewhere(address) => {
+                Some(address.as_str())
+            }
             _ => None,
         };
         let code = format!("{code} {enhanced}");
@@ -260,6 +269,7 @@ mod tests {
             Reply::StoreFailed,
             Reply::StoreClosing,
             Reply::TooManyRecipients,
+            Reply::RecipientElsewhere(String::new()),
             Reply::Untrusted,
             Reply::NeedsSmtpUtf8,
             Reply::UnknownParameter,

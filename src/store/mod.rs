@@ -102,6 +102,7 @@ pub use verification::verification_mail::{
 };
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::config::PostgresServer;
@@ -132,6 +133,8 @@ pub struct Store {
     driver: Arc<dyn Driver>,
     /// Holder of this handle's claims.
     holder: Holder,
+    /// True if another node may take mail for addresses that this one does not have, as of the last heartbeat.
+    others_have_mailboxes: Arc<AtomicBool>,
 }
 
 /// Migrates the schema of a database, for a caller that holds the lock of its folder. Returns the number of
@@ -207,6 +210,8 @@ impl Store {
         let (short, long) = driver.readers();
         let readers =
             |connections| Arc::new(Readers::new(driver.clone(), connections, IDLE_TIMEOUT));
+        // Until the first heartbeat has compared the nodes.
+        let is_shared = driver.duty_lease().is_some();
         Ok(Self {
             writer: Writer::start(
                 driver.clone(),
@@ -220,6 +225,7 @@ impl Store {
             health,
             driver,
             holder: Holder::of_node(node),
+            others_have_mailboxes: Arc::new(AtomicBool::new(is_shared)),
         })
     }
 

@@ -56,8 +56,10 @@ pub async fn run(
         match (mailer(config.outgoing_concurrency), mailer(1)) {
             (Ok(of_mail), Ok(of_notices)) => {
                 let target = Target::Mail(config.outgoing.clone());
-                generations.start("verification mail", target.clone(), MailQueue(of_mail));
-                generations.start("notices", target, NoticeQueue(of_notices));
+                let breaker = generations.breaker("verification mail", target.clone());
+                generations.start(breaker, MailQueue(of_mail));
+                let breaker = generations.breaker("notices", target);
+                generations.start(breaker, NoticeQueue(of_notices));
             }
             (Err(error), _) | (_, Err(error)) => events::fault("verification.mail", &error),
         }

@@ -4,6 +4,7 @@ mod balancer;
 mod commits;
 mod database;
 mod demo;
+mod differing_nodes;
 mod duties;
 mod failover;
 mod held_transaction;

@@ -129,3 +129,54 @@ fn a_destination_that_asks_for_a_pause_is_down_after_as_many_failures_as_any_oth
         assert!(is_down(after(&attempts)));
     }
 }
+
+fn recorded(next: i64, is_requested: bool) -> DownDestination {
+    DownDestination {
+        name: crate::domain::DestinationName::parse("desk").expect("a name"),
+        since: at(0),
+        next_try_at: at(next),
+        last_error: "429 slow down".to_owned(),
+        is_requested,
+    }
+}
+
+#[test]
+fn the_state_of_another_node_is_adopted_with_the_pause_that_the_destination_asked_for() {
+    let now = at(1000);
+    for (next, is_requested, capacity) in [
+        (1060, true, Capacity::NotBefore(at(1060))),
+        // An outage: one message tells whether it is over.
+        (1015, false, Capacity::For(1)),
+        (1300, false, Capacity::For(1)),
+        // Its last answer asked for a pause.
+        (2800, false, Capacity::NotBefore(at(2800))),
+        // By a clock that was wrong.
+        (1_000_000, false, Capacity::For(1)),
+    ] {
+        let breaker = SharedBreaker::default();
+        breaker.adopt(&recorded(next, is_requested), now);
+        assert_eq!(breaker.capacity(8, 0, now), capacity, "{next}");
+        let down = breaker.down_state().expect("not up");
+        assert_eq!(down.is_requested, is_requested, "{next}");
+    }
+}
+
+#[test]
+fn each_change_is_logged_once() {
+    let breaker = SharedBreaker::default();
+    let of_old_worker = breaker.clone();
+    breaker.note(&asks_for(10), at(0));
+    assert_eq!(breaker.take_change(), None, "a pause is no outage");
+    for _ in 0..FAILURES {
+        breaker.note(&unreachable(), at(20));
+    }
+    let down = BreakerChange::Down("refused".to_owned());
+    assert_eq!(breaker.take_change(), Some(down));
+    // The database may be away meanwhile, so that the outage is not recorded yet.
+    breaker.note(&unreachable(), at(40));
+    assert_eq!(of_old_worker.take_change(), None);
+    assert_eq!(breaker.take_change(), None);
+    of_old_worker.close();
+    assert_eq!(breaker.take_change(), Some(BreakerChange::Up));
+    assert_eq!(of_old_worker.take_change(), None);
+}

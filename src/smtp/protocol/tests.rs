@@ -119,6 +119,40 @@ proptest! {
     }
 }
 
+/// A node that knows no address, beside one with others.
+struct OneOfTwo;
+
+impl MessageHandler for OneOfTwo {
+    fn recipient(&self, _: &str) -> Result<RecipientRole, UnknownRecipient> {
+        Err(UnknownRecipient)
+    }
+
+    fn may_be_elsewhere(&self) -> bool {
+        true
+    }
+
+    fn memory(&self, header: usize) -> usize {
+        header
+    }
+
+    async fn receive(&self, _: Envelope, _: Vec<u8>) -> DataOutcome {
+        DataOutcome::Stored(LedgerId::new())
+    }
+}
+
+#[test]
+fn an_address_that_another_node_may_know_is_refused_temporarily() {
+    let settings = protocol().settings;
+    let mut protocol = Protocol::new(Arc::new(OneOfTwo), settings, [127, 0, 0, 1].into());
+    for line in [&b"HELO mta.example"[..], b"MAIL FROM:<>"] {
+        assert_eq!(protocol.answer(line, false).reply.code(), 250);
+    }
+    let answer = protocol.answer(b"RCPT TO:<hr@corp.example>", false);
+    let address = "hr@corp.example".to_owned();
+    assert_eq!(answer.reply, Reply::RecipientElsewhere(address));
+    assert_eq!(answer.reply.code(), 451);
+}
+
 #[test]
 fn nothing_begins_during_shutdown() {
     let mut protocol = protocol();

@@ -305,10 +305,11 @@ impl LeaseQueue {
     }
 
     /// Query for the rows that a new row waits for. `account` and `place` are the numbers of its parameters.
-    pub(crate) fn waits_of(&self, account: usize, place: usize) -> String {
+    pub(crate) fn rows_before(&self, columns: &str, account: usize, place: usize) -> String {
         let (table, name, blocking) = self.blocking;
         format!(
-            "SELECT 1 FROM {table} WHERE account = ?{account} AND {name} = ?{place} AND {blocking}"
+            "SELECT {columns} FROM {table}
+             WHERE account = ?{account} AND {name} = ?{place} AND {blocking}"
         )
     }
 

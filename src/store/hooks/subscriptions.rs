@@ -1,4 +1,10 @@
 //! Hook subscriptions: replaced by those of the configuration, looked up for an event, and removed with their calls.
+//!
+//! Nodes that share a store may have different hooks, for example while one after the other gets a new
+//! configuration. Until all listed nodes have recorded the same hooks, subscriptions are only added: the events of a
+//! hook that one node lacks still go to the node that has it.
+
+use std::collections::BTreeMap;
 
 use crate::domain::{DestinationName, EventPattern, Timestamp};
 use crate::store::claims::leases::HOOK_CALLS;
@@ -11,6 +17,9 @@ use crate::store::{Result, Store};
 pub(crate) const MESSAGE_DROPPED: &str = "message.dropped";
 
 const HOOKS: &str = "SELECT name, events FROM hook";
+
+/// Section of the configuration under which a node records the digest of its hooks.
+const SECTION: &str = "hook";
 
 /// Runs the query of every event as a [prefetch](crate::store::engine::job::Operation::prefetch).
 pub(crate) fn prefetch(tx: &Tx) {
@@ -55,22 +64,72 @@ impl Work<'_> {
         Ok(found)
     }
 
-    /// Replaces the set of subscribed hooks. Returns the names of those that are not in it.
+    /// Records the digest of this node's hooks, and returns true if another listed node recorded a different one. A
+    /// node that is gone counts until it is removed from the list, since it may come back. Both are in the transaction
+    /// of the subscription: otherwise, another node could compare with a digest from before a reload.
+    fn compare_hooks(&self, node: &str, digest: &str) -> Result<bool> {
+        if self.driver.duty_lease().is_none() {
+            return Ok(false);
+        }
+        let sql = "SELECT id, sections FROM node";
+        let listed: Vec<(String, Option<String>)> = self.tx.all(sql, &[])?;
+        let mut another_differs = false;
+        for (id, sections) in listed {
+            let sections = sections.unwrap_or_default();
+            // Written by nodes of other versions, too.
+            let mut digests: BTreeMap<String, String> =
+                serde_json::from_str(&sections).unwrap_or_default();
+            if digests.get(SECTION).map(String::as_str) == Some(digest) {
+                continue;
+            }
+            if id == node {
+                digests.insert(SECTION.to_owned(), digest.to_owned());
+                let sql = "UPDATE node SET sections = ? WHERE id = ?";
+                self.tx.run(sql, &[&json(&digests)?, &node])?;
+            } else {
+                another_differs = true;
+            }
+        }
+        Ok(another_differs)
+    }
+
+    /// Replaces the set of subscribed hooks, or adds to it while another node has other hooks. Returns the names of
+    /// the hooks whose calls are to be removed.
     fn subscribe(
         &mut self,
         hooks: &[(DestinationName, Vec<EventPattern>)],
+        node: &str,
+        digest: &str,
         now: Millis,
     ) -> Result<Vec<DestinationName>> {
         let tx = self.tx;
         self.has_hooks = None;
-        let mut removed: Vec<DestinationName> =
-            tx.all("SELECT name FROM hook ORDER BY name", &[])?;
-        removed.retain(|name| hooks.iter().all(|(hook, _)| hook != name));
-        for name in &removed {
+        let keeps_others = self.compare_hooks(node, digest)?;
+        let subscribed: Vec<(DestinationName, Vec<EventPattern>)> =
+            tx.all("SELECT name, events FROM hook ORDER BY name", &[])?;
+        let mut removed = Vec::new();
+        for (name, events) in &subscribed {
+            let is_configured = hooks.iter().any(|(hook, _)| hook == name);
+            // The calls of a hook without events are being removed already.
+            if is_configured || (keeps_others && !events.is_empty()) {
+                continue;
+            }
             let sql = "UPDATE hook SET events = '[]', told_entry = NULL WHERE name = ?";
             tx.run(sql, &[&name])?;
+            removed.push(name.clone());
         }
-        for (name, events) in hooks {
+        for (name, own) in hooks {
+            let before = subscribed.iter().find(|(hook, _)| hook == name);
+            let before = before.map_or(&[][..], |(_, events)| events.as_slice());
+            let events: Vec<EventPattern> = if keeps_others {
+                let added = own.iter().filter(|event| !before.contains(event));
+                before.iter().chain(added).cloned().collect()
+            } else {
+                own.clone()
+            };
+            if !before.is_empty() && events == before {
+                continue;
+            }
             give_heads_back(tx, name, now)?;
             let follows = events
                 .iter()
@@ -82,7 +141,7 @@ impl Work<'_> {
                  ON CONFLICT (name) DO UPDATE SET events = excluded.events,
                      told_entry = CASE WHEN ?3 = 1
                          THEN coalesce(hook.told_entry, excluded.told_entry) END",
-                &[&name, &json(events)?, &follows],
+                &[&name, &json(&events)?, &follows],
             )?;
         }
         Ok(removed)
@@ -91,13 +150,16 @@ impl Work<'_> {
 
 impl Store {
     /// Replaces the set of subscribed hooks with that of the configuration. A hook that is not in it is owed no
-    /// further calls, and its name is returned until its calls are removed.
+    /// further calls, and its name is returned until its calls are removed. While another node that shares the
+    /// store has other hooks, nothing is unsubscribed. `digest` is that of this node's hooks, as nodes record it.
     pub async fn subscribe_hooks(
         &self,
         hooks: Vec<(DestinationName, Vec<EventPattern>)>,
+        digest: &str,
         now: Timestamp,
     ) -> Result<Vec<DestinationName>> {
-        self.write(move |work| work.subscribe(&hooks, now.into()))
+        let (holder, digest) = (self.holder.clone(), digest.to_owned());
+        self.write(move |work| work.subscribe(&hooks, holder.node(), &digest, now.into()))
             .await
     }
 
@@ -129,7 +191,7 @@ mod tests {
     fn subscribe_one(work: &mut Work) -> Result<()> {
         let hook = DestinationName::parse("directory").expect("a name");
         let pattern = EventPattern::parse("request.held").expect("a pattern");
-        work.subscribe(&[(hook, vec![pattern])], Millis(1))
+        work.subscribe(&[(hook, vec![pattern])], "", "", Millis(1))
             .map(drop)
     }
 

@@ -11,6 +11,7 @@ use crate::store::engine::job::Work;
 use crate::store::hooks::calls_about_accounts;
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::{make_room, room};
+use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, SenderAccount, make};
 use crate::store::rows::keys::octets;
 use crate::store::sql::{DeferredInsert, DeferredTable, InsertQueue, Tx};
@@ -57,8 +58,9 @@ static ENTER: LazyLock<String> = LazyLock::new(|| {
              released_by, authenticated)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6,
              CASE WHEN ?6 = 'released' AND EXISTS ({}) THEN NULL ELSE CAST(?7 AS bigint) END,
-             ?8, ?9, ?10)",
-        REQUESTS.waits_of(2, 3)
+             {}, ?9, ?10)",
+        REQUESTS.rows_before("1", 2, 3),
+        transitions::release_time(2, 3, 8)
     )
 });
 

@@ -2,8 +2,10 @@
 //! of the configuration that must be the same on all nodes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, from_row};
@@ -38,6 +40,33 @@ pub const NODE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Interval at which a node records itself if no other node can share the store.
 const ALONE: Duration = Duration::from_mins(15);
 
+/// Time for which a node that is gone may come back with its mailboxes.
+const MAY_RETURN: Duration = Duration::from_hours(24);
+/// Sections of the configuration with the addresses at which a node takes mail.
+const MAILBOXES: [&str; 2] = ["portal", "verification"];
+
+/// True if one of these sections differs.
+fn differ(
+    sections: &BTreeMap<String, String>,
+    others: &BTreeMap<String, String>,
+    names: &[&str],
+) -> bool {
+    names
+        .iter()
+        .any(|name| sections.get(*name) != others.get(*name))
+}
+
+/// True if a node other than `own` may have mailboxes that `own` lacks. Digests of other versions cannot be compared.
+fn may_have_mailboxes(nodes: &[Node], own: &Node, now: Millis) -> bool {
+    let since = now.minus(MAY_RETURN);
+    nodes.iter().any(|node| {
+        node.id != own.id
+            && node.version == own.version
+            && Millis::from(node.seen_at) > since
+            && differ(&node.sections, &own.sections, &MAILBOXES)
+    })
+}
+
 /// All nodes, by name.
 pub(crate) fn all(tx: &Tx) -> Result<Vec<Node>> {
     tx.all("SELECT * FROM node ORDER BY name, id", &[])
@@ -55,16 +84,18 @@ impl Store {
     /// another daemon wrote it: an earlier daemon of this node or, if this one had recorded itself before, another
     /// daemon with the same id.
     pub async fn record_node(&self, node: Node) -> Result<Option<Node>> {
-        self.write(move |work| {
+        let recorded = self.write(move |work| {
             // The transaction has just compared the clocks.
             let offset = work.driver.clock_offset();
             let (tx, seen) = (work.tx, Millis::from(node.seen_at).behind(offset));
-            let sql = "SELECT * FROM node WHERE id = ?";
-            let replaced: Option<Node> = tx.maybe(sql, &[&node.id])?;
+            let nodes = all(tx)?;
+            let may_have_others =
+                work.driver.duty_lease().is_some() && may_have_mailboxes(&nodes, &node, seen);
             let started = Millis::from(node.started_at);
             let sections = serde_json::to_string(&node.sections).unwrap_or_default();
-            let replaced = replaced.filter(|other| {
-                other.name != node.name || Millis::from(other.started_at) != started
+            let replaced = nodes.into_iter().find(|other| {
+                let is_other = other.name != node.name || Millis::from(other.started_at) != started;
+                other.id == node.id && is_other
             });
             tx.run(
                 "INSERT INTO node (id, name, version, configuration, clock_offset, started_at, seen_at, sections)
@@ -85,9 +116,31 @@ impl Store {
             let long_ago = seen.minus(FORGET_AFTER);
             tx.run("DELETE FROM node WHERE seen_at < ?", &[&long_ago])?;
             tx.run("DELETE FROM committed WHERE written_at < ?", &[&long_ago])?;
-            Ok(replaced)
-        })
-        .await
+            Ok((replaced, may_have_others))
+        });
+        let (replaced, may_have_others) = recorded.await?;
+        self.others_have_mailboxes
+            .store(may_have_others, Ordering::Relaxed);
+        Ok(replaced)
+    }
+
+    /// True if another node may take mail for addresses that this one does not have: as of the last heartbeat, a node
+    /// that was seen within a day has other portals or verification addresses.
+    #[must_use]
+    pub fn others_may_have_mailbox(&self) -> bool {
+        self.others_have_mailboxes.load(Ordering::Relaxed)
+    }
+
+    /// True if another listed node has one of these sections of the configuration in another form. A node of another
+    /// version always differs.
+    pub async fn another_node_differs(&self, config: &Config, sections: &[&str]) -> Result<bool> {
+        if self.duty_interval().is_none() {
+            return Ok(false);
+        }
+        let nodes = self.nodes().await?;
+        let own = config.fingerprint();
+        let mut others = nodes.iter().filter(|node| node.id != self.node_id());
+        Ok(others.any(|node| differ(&node.sections, &own, sections)))
     }
 
     /// All nodes, by name.
@@ -123,5 +176,40 @@ impl Store {
     #[must_use]
     pub fn is_clock_right(&self) -> bool {
         self.driver.is_clock_right()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mailboxes_may_be_at_a_recent_node_of_the_same_version_with_other_addresses() {
+        let now = Timestamp::from_second(1_000_000).expect("a time");
+        let node = |id: &str, version: &str, portal: &str, mail: &str, hours_ago: i64| Node {
+            id: id.to_owned(),
+            name: "gate".to_owned(),
+            version: version.to_owned(),
+            configuration: String::new(),
+            sections: [("portal", portal), ("mail", mail)]
+                .map(|(name, digest)| (name.to_owned(), digest.to_owned()))
+                .into(),
+            clock_offset: 0,
+            started_at: now,
+            seen_at: now - jiff::SignedDuration::from_hours(hours_ago),
+        };
+        let own = node("a", "1", "x", "x", 0);
+        for (other, expected) in [
+            (node("b", "1", "y", "x", 0), true),
+            (node("b", "1", "y", "x", 23), true),
+            (node("b", "1", "y", "x", 24), false),
+            (node("b", "1", "x", "y", 0), false),
+            (node("b", "2", "y", "x", 0), false),
+            // Its own record, before it was reloaded.
+            (node("a", "1", "y", "x", 0), false),
+        ] {
+            let found = may_have_mailboxes(&[own.clone(), other.clone()], &own, now.into());
+            assert_eq!(found, expected, "{other:?}");
+        }
     }
 }

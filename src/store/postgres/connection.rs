@@ -1,7 +1,6 @@
-//! Connections: tries the hosts in order, logs in, and gives a session its settings.
+//! Connections: connects to an endpoint that accepts writes, logs in, and gives a session its settings.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -12,6 +11,7 @@ use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 use secrecy::ExposeSecret;
 
+use super::endpoints::{self, Endpoint, LastEndpoint};
 use super::error_codes::ServerMessage;
 use super::stream::Stream;
 use super::wire::ProtocolConnection;
@@ -57,61 +57,36 @@ impl Purpose {
     }
 }
 
-/// Connects to the first host that accepts.
+/// Connects to the first endpoint of its hosts that accepts.
 ///
 /// # Errors
-/// `Away`, with the cause of each host; `Refused` if no host can be used as configured.
+/// `Away`, with the cause of each endpoint; `Refused` if none can be used as configured.
 pub(super) fn connect(server: &PostgresServer, purpose: Purpose) -> Result<ProtocolConnection> {
-    connect_from(server, &AtomicUsize::new(0), purpose, None)
+    connect_from(server, &LastEndpoint::default(), purpose, None)
 }
 
-/// Like [`connect`], beginning with the host that accepted last, until a deadline.
+/// Like [`connect`], beginning with the endpoint that accepted last, until a deadline.
 ///
 /// # Errors
 /// As [`connect`].
 pub(super) fn connect_from(
     server: &PostgresServer,
-    last: &AtomicUsize,
+    last: &LastEndpoint,
     purpose: Purpose,
     deadline: Option<Instant>,
 ) -> Result<ProtocolConnection> {
-    let (mut causes, mut may_come_back) = (Vec::new(), false);
-    let first = last.load(Ordering::Relaxed);
-    let hosts = server.hosts.iter().enumerate().cycle().skip(first);
-    for (number, host) in hosts.take(server.hosts.len()) {
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            may_come_back = true;
-            break;
-        }
-        match connect_to(server, host, purpose) {
-            Ok(wire) => {
-                last.store(number, Ordering::Relaxed);
-                return Ok(wire);
-            }
-            Err(StoreError::Refused(cause)) => causes.push(cause),
-            Err(error) => {
-                may_come_back |= error.passes();
-                causes.push(match error {
-                    StoreError::Away(cause) => cause,
-                    error => error.to_string(),
-                });
-            }
-        }
-    }
-    let causes = causes.join("; ");
-    Err(if may_come_back {
-        StoreError::Away(causes)
-    } else {
-        StoreError::Refused(causes)
-    })
+    let connect =
+        |host: &PostgresHost, endpoint: &Endpoint| connect_to(server, host, endpoint, purpose);
+    endpoints::connect_first(&server.hosts, last, deadline, Endpoint::all_of, connect)
 }
 
 fn connect_to(
     server: &PostgresServer,
     host: &PostgresHost,
+    endpoint: &Endpoint,
     purpose: Purpose,
 ) -> Result<ProtocolConnection> {
-    let stream = Stream::connect(server, host, LOGIN)?;
+    let stream = Stream::connect(server, host, endpoint, LOGIN)?;
     let mut wire = ProtocolConnection::of(stream, LOGIN);
     let name = format!("vestibule {}", server.schema);
     let parameters = [

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::connection::{self, Purpose};
+use super::endpoints::LastEndpoint;
 use super::migrations;
 use super::notify::PostgresListener;
 use super::session::PostgresSession;
@@ -26,8 +27,7 @@ pub(crate) struct Server {
     /// Identifies this opening of the database: in the row of its commits, and as the author of its notifications.
     pub(super) opening: String,
     pub(super) clock: ClockOffset,
-    /// Index of the host that accepted a connection last: trying an unreachable host costs seconds.
-    host: AtomicUsize,
+    last: LastEndpoint,
 }
 
 /// Offset of this machine's clock from that of the server.
@@ -47,13 +47,13 @@ impl ClockOffset {
 }
 
 impl Server {
-    /// Connects, trying the host that accepted last first.
+    /// Connects, trying the endpoint that accepted last first.
     pub(super) fn connect(
         &self,
         purpose: Purpose,
         deadline: Option<Instant>,
     ) -> Result<ProtocolConnection> {
-        connection::connect_from(&self.place, &self.host, purpose, deadline)
+        connection::connect_from(&self.place, &self.last, purpose, deadline)
     }
 
     /// Channel of the notifications, one for each schema of a database.
@@ -92,7 +92,7 @@ impl PostgresDriver {
                 place: place.clone(),
                 opening: LedgerId::new().to_string(),
                 clock: ClockOffset::default(),
-                host: AtomicUsize::new(0),
+                last: LastEndpoint::default(),
             }),
         }
     }

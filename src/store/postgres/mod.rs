@@ -4,6 +4,7 @@
 mod commit_outcome;
 mod connection;
 pub(super) mod driver;
+mod endpoints;
 mod error_codes;
 mod index_builds;
 mod insert_batches;

@@ -1,8 +1,8 @@
-//! The stream to one host: a socket of this machine, TCP, or TLS over TCP. Connecting, each read and each write
-//! have a timeout; only a name look-up takes as long as the system's resolver.
+//! The stream to one endpoint: a socket of this machine, TCP, or TLS over TCP. Connecting, each read and each write
+//! have a timeout.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use postgres_protocol::message::frontend;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
 use super::connection::CONNECTING;
+use super::endpoints::Endpoint;
 use super::tls::{self, TlsStream};
 use crate::config::{PostgresHost, PostgresServer, PostgresTls};
 use crate::store::{Result, StoreError};
@@ -33,27 +34,27 @@ trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
 
 impl Stream {
-    /// Connects to a host. Reads and writes wait for `timeout`.
+    /// Connects to an endpoint of a host. Reads and writes wait for `timeout`.
     ///
     /// # Errors
     /// `Away`; `Refused` if TLS cannot be used as configured.
     pub(super) fn connect(
         server: &PostgresServer,
         host: &PostgresHost,
+        endpoint: &Endpoint,
         timeout: Duration,
     ) -> Result<Self> {
         let away = |cause: io::Error| StoreError::Away(format!("{host}: {cause}"));
-        let (name, port) = match host {
-            PostgresHost::Socket { folder, port } => {
-                let path = folder.join(format!(".s.PGSQL.{port}"));
-                let stream = connect_to_socket(&path, CONNECTING).map_err(away)?;
+        let (name, address) = match endpoint {
+            Endpoint::Socket(path) => {
+                let stream = connect_to_socket(path, CONNECTING).map_err(away)?;
                 let stream = Self::Socket(stream);
                 stream.set_timeout(timeout).map_err(away)?;
                 return Ok(stream);
             }
-            PostgresHost::Tcp { host, port } => (host.as_str(), *port),
+            Endpoint::Tcp { name, address } => (name.as_str(), address),
         };
-        let tcp = connect_to_any(name, port).map_err(away)?;
+        let tcp = TcpStream::connect_timeout(address, CONNECTING).map_err(away)?;
         prepare(&tcp).map_err(away)?;
         let mut stream = Self::Tcp(tcp);
         stream.set_timeout(timeout).map_err(away)?;
@@ -113,18 +114,6 @@ fn connect_to_socket(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(timeout))?;
     net::connect(&socket, &SocketAddrUnix::new(path)?)?;
     Ok(UnixStream::from(socket))
-}
-
-/// Connects to the first address of a name that accepts.
-fn connect_to_any(name: &str, port: u16) -> io::Result<TcpStream> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
-    for address in (name, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECTING) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {

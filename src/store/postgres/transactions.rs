@@ -56,12 +56,21 @@ impl PostgresSession {
     }
 }
 
+/// Converts the refusal of BEGIN READ WRITE by a standby, to which a pooler may lead after a failover. Nothing was
+/// written, so the writer tries another connection.
+fn of_standby(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Other(cause) if cause.ends_with("(0A000)") => StoreError::Away(cause),
+        error => error,
+    }
+}
+
 impl WriterSession for PostgresSession {
     fn begin(&self) -> Result<()> {
         let local = self.local_settings();
         let lock = lock_writer();
         let sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {local} {lock}");
-        let began = self.begin_with(&sql);
+        let began = self.begin_with(&sql).map_err(of_standby);
         if matches!(began, Err(StoreError::Busy(_))) && self.purpose == Purpose::Write {
             self.end_stopped_writers();
         }
@@ -201,7 +210,22 @@ impl ReaderSession for PostgresSession {
     fn begin_reading(&self) -> Result<()> {
         let local = self.local_settings();
         let sql = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {local}");
-        self.begin_with(&sql).map(drop)
+        if !self.server.place.pooler {
+            return self.begin_with(&sql).map(drop);
+        }
+        // A connection to a pooler outlives a failover, and the server behind it may be a standby now, which can lag
+        // behind acknowledged commits.
+        let sql = format!("{sql} SELECT pg_is_in_recovery()");
+        let is_primary = |began: &ServerAnswer| began.text(0).as_deref() == Some("f");
+        if is_primary(&self.begin_with(&sql)?) {
+            return Ok(());
+        }
+        self.replace_wire(self.server.connect(self.purpose, None)?);
+        if is_primary(&self.simple(&sql)?) {
+            return Ok(());
+        }
+        let cause = "the server behind the pooler is a standby";
+        Err(StoreError::Away(cause.to_owned()))
     }
 
     fn end_reading(&self) -> Result<()> {
@@ -211,3 +235,6 @@ impl ReaderSession for PostgresSession {
     /// The server has the caches.
     fn free_cache(&self) {}
 }
+
+#[cfg(test)]
+mod tests;

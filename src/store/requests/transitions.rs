@@ -6,6 +6,8 @@
 //! ([`REQUESTS`]): at most one run of a queue is in progress. A head that failed [`MAX_BLOCKING_ATTEMPTS`] times
 //! leaves the queue: it is retried on its own, and the next request becomes the head.
 
+use std::sync::LazyLock;
+
 use crate::domain::{PortalName, RequestState, Transition};
 use crate::store::claims::leases::REQUESTS;
 use crate::store::sql::Tx;
@@ -14,6 +16,33 @@ use crate::store::{Result, StoreError};
 
 /// Failed attempts after which a request no longer blocks the later ones of its queue.
 pub(crate) const MAX_BLOCKING_ATTEMPTS: u32 = 5;
+
+/// Maximum milliseconds by which the clocks of two nodes differ, of which neither is off by more than is tolerated.
+const MAX_CLOCK_DIFFERENCE: i64 = 10_000;
+
+/// Expression for the time of release of a request at the end of its queue. If another node, whose clock is ahead,
+/// released a request before it, its time follows that one's, so that the order does not depend on clocks. The time
+/// of a wrong clock is not taken over. The arguments are the numbers of parameters; without a time, it is NULL.
+pub(crate) fn release_time(account: usize, portal: usize, now: usize) -> String {
+    let before = REQUESTS.rows_before("max(released_at) + 1", account, portal);
+    let now = format!("CAST(?{now} AS bigint)");
+    format!(
+        "coalesce(({before} AND released_at > {now}
+             AND released_at < {now} + {MAX_CLOCK_DIFFERENCE}), {now})"
+    )
+}
+
+static ENQUEUE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE request
+             SET state = 'released', released_at = {},
+                 released_by = coalesce(?3, released_by), settled_at = NULL,
+                 in_work = 0, claim = NULL, holder = NULL, stopped = 0, passed = 0, attempts = 0,
+                 last_error = NULL, due_at = ?4
+             WHERE ledger = ?1",
+        release_time(5, 6, 2)
+    )
+});
 
 /// Puts a request at the end of its queue, even one that is stopped. `by` is `rule`, `proof` or `operator:NAME`.
 pub(crate) fn release(tx: &Tx, request: i64, by: &str, now: Millis) -> Result<()> {
@@ -29,15 +58,7 @@ fn enqueue(tx: &Tx, request: i64, by: Option<&str>, now: Millis) -> Result<()> {
     let sql = "SELECT account, portal FROM request WHERE ledger = ?";
     let (account, portal): (i64, PortalName) = tx.one(sql, &[&request])?;
     let due = REQUESTS.due_at_the_end(tx, account, &portal, now)?;
-    let changed = tx.run(
-        "UPDATE request
-             SET state = 'released', released_at = ?2,
-                 released_by = coalesce(?3, released_by), settled_at = NULL,
-                 in_work = 0, claim = NULL, holder = NULL, stopped = 0, passed = 0, attempts = 0,
-                 last_error = NULL, due_at = ?4
-             WHERE ledger = ?1",
-        &[&request, &now, &by, &due],
-    )?;
+    let changed = tx.run(&ENQUEUE, &[&request, &now, &by, &due, &account, &portal])?;
     if changed != 1 {
         return Err(missing(request));
     }

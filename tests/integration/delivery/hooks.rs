@@ -47,7 +47,7 @@ async fn subscribe(harness: &Harness, config: &Config) {
     let hooks = hooks.map(|hook| (hook.name.clone(), hook.events.clone()));
     let done = harness
         .store
-        .subscribe_hooks(hooks.collect(), jiff::Timestamp::now())
+        .subscribe_hooks(hooks.collect(), "", jiff::Timestamp::now())
         .await;
     done.expect("written");
 }

@@ -18,7 +18,7 @@ pub async fn subscribe(harness: &Harness, events: &[&str]) {
         .iter()
         .map(|event| EventPattern::parse(event).expect(event));
     let hooks = vec![(hook(), patterns.collect())];
-    let subscribed = harness.store.subscribe_hooks(hooks, start()).await;
+    let subscribed = harness.store.subscribe_hooks(hooks, "", start()).await;
     assert_eq!(subscribed.expect("subscribed"), []);
 }
 

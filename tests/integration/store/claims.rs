@@ -612,7 +612,7 @@ async fn hook_calls_are_claimed_in_the_same_way() {
     let patterns = vec![EventPattern::parse("account.*").expect("a pattern")];
     let subscribed = harness
         .store
-        .subscribe_hooks(vec![(hook.clone(), patterns)], start());
+        .subscribe_hooks(vec![(hook.clone(), patterns)], "", start());
     subscribed.await.expect("subscribed");
     for from in ["bob@shop.example", "eve@shop.example"] {
         harness.accept(mail(from, from, start())).await;
@@ -667,7 +667,7 @@ async fn a_hook_restored_during_removal_makes_its_remaining_calls() {
     let patterns = vec![EventPattern::parse("request.*").expect("a pattern")];
     let configured = vec![(hook.clone(), patterns)];
     let subscribe = async |hooks| {
-        let subscribed = harness.store.subscribe_hooks(hooks, start());
+        let subscribed = harness.store.subscribe_hooks(hooks, "", start());
         subscribed.await.expect("subscribed")
     };
     subscribe(configured.clone()).await;

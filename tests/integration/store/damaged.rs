@@ -122,7 +122,7 @@ async fn a_damaged_hook_call_does_not_block_others() {
     let patterns = vec![EventPattern::parse("request.*").expect("a pattern")];
     let subscribed = harness
         .store
-        .subscribe_hooks(vec![(hook.clone(), patterns)], start());
+        .subscribe_hooks(vec![(hook.clone(), patterns)], "", start());
     subscribed.await.expect("subscribed");
     let mut entries = Vec::new();
     for id in ["1@x", "2@x"] {

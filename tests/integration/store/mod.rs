@@ -33,6 +33,7 @@ mod quiet_time;
 mod reference_model;
 mod refused_mail;
 mod refused_messages;
+mod release_order;
 mod second_objection;
 mod settings;
 mod simulate;

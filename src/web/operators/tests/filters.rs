@@ -253,7 +253,7 @@ async fn waiting_mail_and_failed_calls_are_narrowed_by_person_time_state_and_eve
     let hooks = hooks
         .map(|hook| (hook.name.clone(), hook.events.clone()))
         .collect();
-    let subscribed = harness.store.subscribe_hooks(hooks, Timestamp::now());
+    let subscribed = harness.store.subscribe_hooks(hooks, "", Timestamp::now());
     subscribed.await.expect("subscribed");
     let session = harness.session(Role::Viewer).await;
     for name in ["ann", "bea"] {

@@ -37,7 +37,7 @@ use tokio::runtime::Runtime;
 use vestibule::domain::{
     Actor, DomainPattern, Interface, OperatorName, Password, Role, Timestamp, Token,
 };
-use vestibule::store::{KeyKind, MailOutcome, OperatorKey, Store};
+use vestibule::store::{KeyKind, MailOutcome, NameReuse, OperatorKey, Store};
 
 /// Held requests that the page shows.
 const WAITING: usize = 3;
@@ -171,7 +171,14 @@ fn fill(path: &Path, token: &Token, key: &Token) {
         let password = Password::new("correct horse battery").expect("long enough");
         let hash = password.hash().expect("a hash");
         let by = Actor::operator("root", Interface::CommandLine);
-        let added = store.add_operator(name.clone(), Role::Admin, hash, by.clone(), now);
+        let added = store.add_operator(
+            name.clone(),
+            Role::Admin,
+            hash,
+            NameReuse::Refused,
+            by.clone(),
+            now,
+        );
         added.await.expect("an operator");
         let of_operator = OperatorKey {
             hash: key.hash(),

@@ -43,11 +43,11 @@ async fn an_admin_adds_and_removes_operators() {
     let own = harness.post(&admin, "/operators", &own).await;
     assert_eq!(own.status, StatusCode::UNPROCESSABLE_ENTITY);
     // The name of a removed operator is for the same person.
-    let reused = harness.post(&admin, "/operators", &with(PASSWORD)).await;
-    assert_eq!(reused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let refused = harness.post(&admin, "/operators", &with(PASSWORD)).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     let tick = "<input type=\"checkbox\" name=\"same_person\" value=\"yes\">";
-    assert!(reused.body.contains(tick), "{}", reused.body);
-    assert!(reused.body.contains("value=\"bob\""), "{}", reused.body);
+    assert!(refused.body.contains(tick), "{}", refused.body);
+    assert!(refused.body.contains("value=\"bob\""), "{}", refused.body);
     let same = [&with(PASSWORD)[..], &[("same_person", "yes")]].concat();
     let returned = harness.post(&admin, "/operators", &same).await;
     assert_eq!(returned.headers[LOCATION], "/operators?done=added");

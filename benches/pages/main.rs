@@ -23,7 +23,7 @@ use tower::ServiceExt;
 use vestibule::access::AccessSettings;
 use vestibule::config::Config;
 use vestibule::domain::{Actor, Interface, OperatorName, Password, Role, Timestamp, Token};
-use vestibule::store::{KeyKind, OperatorKey, Store, WhatIf};
+use vestibule::store::{KeyKind, NameReuse, OperatorKey, Store, WhatIf};
 use vestibule::templates::Templates;
 use vestibule::web::{Operators, operators};
 
@@ -140,7 +140,14 @@ async fn session(store: &Store) -> String {
     let now = Timestamp::now();
     // The operator exists already in an existing database.
     let _ = store
-        .add_operator(name.clone(), Role::Admin, hash, by.clone(), now)
+        .add_operator(
+            name.clone(),
+            Role::Admin,
+            hash,
+            NameReuse::Refused,
+            by.clone(),
+            now,
+        )
         .await;
     let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
     let key = OperatorKey {

@@ -123,6 +123,7 @@ impl Daemon {
             stop.clone(),
         ));
         tasks.spawn(store.clone().keep_heartbeat(stop.clone()));
+        tasks.spawn(store.clone().extend_log_in_idle_time(stop.clone()));
         tasks.spawn(node::run(config.clone(), store.clone(), stop.clone()));
         tasks.spawn(operator_log::run(store.clone(), stop.clone()));
         tasks.spawn(missing_portals::run(

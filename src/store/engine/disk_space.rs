@@ -12,6 +12,9 @@ const MAX_RESERVE: u64 = 512 * 1024 * 1024;
 /// The reserve is at most one part of this many of the disk.
 const PARTS: u64 = 20;
 
+/// Space that must be left besides twice the reserve, in octets, so that the log is extended in advance.
+const ROOM_FOR_LOG: u64 = 128 * 1024 * 1024;
+
 /// Space for the database, in octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DiskSpace {
@@ -30,6 +33,11 @@ impl DiskSpace {
     /// True if only the reserve is left, or less.
     pub(crate) fn is_short(self) -> bool {
         self.available < self.reserve()
+    }
+
+    /// True if the log may be extended in advance.
+    pub(crate) fn has_room_for_log(self) -> bool {
+        self.available >= 2 * self.reserve() + ROOM_FOR_LOG
     }
 
     /// Admits a message. Those of authenticated senders may use half of the reserve.

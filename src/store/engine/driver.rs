@@ -216,6 +216,15 @@ pub(crate) trait WriterSession: EngineSession + Send {
 
     /// Frees memory that a burst of operations has left in use.
     fn free_memory(&self);
+
+    /// Extends the log of the engine by a step that takes some milliseconds, so that a later burst of operations need
+    /// not. Called between transactions. Returns true if another step is useful.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin), or the log cannot be written.
+    fn extend_log(&self) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// A read session, which reads one snapshot at a time.

@@ -88,6 +88,11 @@ impl Health {
         self.failure.borrow().clone()
     }
 
+    /// Time of the last attempt to commit.
+    pub(crate) fn last_commit(&self) -> Option<Instant> {
+        self.commits().last.map(|commit| commit.at)
+    }
+
     fn is_writable(&self, now: Instant) -> bool {
         let commits = self.commits();
         let hangs = commits

@@ -3,6 +3,7 @@
 pub(super) mod disk_space;
 pub(super) mod driver;
 pub(super) mod health;
+mod idle_time;
 pub(super) mod job;
 pub(super) mod notify;
 mod overwriting;

@@ -13,6 +13,8 @@ const MAX_OCTETS: usize = 32 * 1024 * 1024;
 /// Messages to the writer thread.
 pub(super) enum Message {
     Run(Box<dyn Job>),
+    /// Take a step in extending the log, if nothing else is to be done. Answered with true if another is useful.
+    ExtendLog(oneshot::Sender<bool>),
     /// Run the queued operations and end. Answered when the database is closed.
     Close(oneshot::Sender<()>),
 }
@@ -34,12 +36,17 @@ impl Queue {
         (sender, queue)
     }
 
-    /// Waits for the next operation; None once the queue is closed and empty.
-    pub(super) fn wait(&mut self) -> Option<Box<dyn Job>> {
+    /// Waits for the next operation; None once the queue is closed and empty. Meanwhile, takes steps in extending the
+    /// log.
+    pub(super) fn wait(&mut self, mut extend_log: impl FnMut() -> bool) -> Option<Box<dyn Job>> {
         loop {
-            let message = self.messages.blocking_recv()?;
-            if let Some(job) = self.job(message) {
-                return Some(job);
+            match self.messages.blocking_recv()? {
+                Message::ExtendLog(reply) => drop(reply.send(extend_log())),
+                message => {
+                    if let Some(job) = self.job(message) {
+                        return Some(job);
+                    }
+                }
             }
         }
     }
@@ -61,6 +68,8 @@ impl Queue {
     fn job(&mut self, message: Message) -> Option<Box<dyn Job>> {
         match message {
             Message::Run(job) => Some(job),
+            // There is something else to be done.
+            Message::ExtendLog(_) => None,
             Message::Close(reply) => {
                 self.messages.close();
                 self.closing.push(reply);
@@ -104,7 +113,7 @@ mod tests {
             for _ in 0..=MAX_OPERATIONS {
                 send(&sender, weight);
             }
-            let mut batch: Vec<_> = queue.wait().into_iter().collect();
+            let mut batch: Vec<_> = queue.wait(|| false).into_iter().collect();
             for _ in 0..2 {
                 queue.move_into(&mut batch);
                 assert_eq!(batch.len(), limit);
@@ -123,7 +132,7 @@ mod tests {
         queue.move_into(&mut batch);
         assert_eq!(batch.len(), 2);
         assert!(sender.is_closed(), "it takes no more");
-        assert!(queue.wait().is_none());
+        assert!(queue.wait(|| false).is_none());
         assert!(closed.try_recv().is_err(), "not answered yet");
         queue.answer_closing();
         assert_eq!(closed.try_recv(), Ok(()));

@@ -107,6 +107,13 @@ impl Writer {
         result
     }
 
+    /// Takes a step in extending the log, unless operations are waiting. Returns true if another is useful.
+    pub(crate) async fn extend_log(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let is_sent = self.queue.send(Message::ExtendLog(reply)).await.is_ok();
+        is_sent && answer.await.unwrap_or(false)
+    }
+
     /// The reason why operations are not run any more.
     fn closing_error(&self) -> StoreError {
         self.health.failure().unwrap_or(StoreError::Closed)
@@ -152,7 +159,7 @@ impl Thread {
         let mut batch = Vec::with_capacity(MAX_OPERATIONS);
         loop {
             let idle_since = Instant::now();
-            let Some(first) = queue.wait() else {
+            let Some(first) = queue.wait(|| self.extend_log()) else {
                 break;
             };
             if idle_since.elapsed() >= IDLE_TIMEOUT {
@@ -175,6 +182,24 @@ impl Thread {
         {
             session.free_memory();
             self.operations = 0;
+        }
+    }
+
+    /// Takes a step in extending the log, if the disk has room for it.
+    fn extend_log(&mut self) -> bool {
+        let has_room = (self.driver.disk_space()).is_none_or(DiskSpace::has_room_for_log);
+        let Some(session) = self.session.as_ref().filter(|_| has_room) else {
+            return false;
+        };
+        match session.extend_log() {
+            Ok(is_useful) => is_useful,
+            Err(StoreError::Busy(_)) => false,
+            // As after a failed commit.
+            Err(_) => {
+                self.session = None;
+                self.in_doubt = true;
+                false
+            }
         }
     }
 

@@ -20,8 +20,12 @@ use crate::store::{Result, StoreError};
 /// page, of which only one is copied.
 const WORTH_A_COPY: i32 = 6144;
 
-/// Length of the log, in pages, at which the writer copies the remainder: 96 MiB.
-const TOO_LONG: i32 = 24_576;
+/// Length of the log, in pages, at which the writer copies the remainder: 56 MiB.
+const TOO_LONG: i32 = 14_336;
+
+/// Length to which the log is extended while the writer is idle, in octets: with frames of 4,120 octets, there is room
+/// for some pages beyond `TOO_LONG`.
+pub(super) const READY_OCTETS: u64 = 64 << 20;
 
 thread_local! {
     /// Length of the log after the last commit of this thread.

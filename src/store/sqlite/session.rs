@@ -7,9 +7,9 @@ use std::path::Path;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement};
 
-use super::checkpoint::Checkpointer;
+use super::checkpoint::{self, Checkpointer};
 use super::row_numbers::Numbers;
-use super::{connection, entry_counts, file_identity::FileIdentity, migrations, page_cache};
+use super::{connection, entry_counts, file_identity::FileIdentity, migrations, page_cache, vfs};
 use crate::store::engine::driver::{ReaderSession, WriterSession};
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::{
@@ -130,6 +130,14 @@ impl WriterSession for SqliteSession {
     /// Frees the cached pages and the prepared statements.
     fn free_memory(&self) {
         page_cache::free_all(&self.connection);
+    }
+
+    /// Takes the lock of the writer, because another process could write at the end of the log meanwhile.
+    fn extend_log(&self) -> Result<bool> {
+        self.run("BEGIN IMMEDIATE", &[])?;
+        let extended = vfs::extend_log(&self.connection, checkpoint::READY_OCTETS);
+        self.run("ROLLBACK", &[])?;
+        Ok(extended?)
     }
 }
 

@@ -15,6 +15,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU32;
 
+use rusqlite::Connection;
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_io_methods, sqlite3_vfs};
 
 use super::coalesced_writes::{Below, EXTENSION, FileResult, Writes};
@@ -63,6 +64,34 @@ pub(super) fn register() -> Option<&'static CStr> {
         (code == ffi::SQLITE_OK).then_some(Registered(below))
     });
     registered.as_ref().map(|_| NAME)
+}
+
+/// Extends the log of a connection that holds the lock of the writer by one step, unless it has this length. Returns
+/// true if it is still shorter, and has grown.
+pub(super) fn extend_log(connection: &Connection, length: u64) -> rusqlite::Result<bool> {
+    let mut log: *mut sqlite3_file = ptr::null_mut();
+    let operation = ffi::SQLITE_FCNTL_JOURNAL_POINTER;
+    // SAFETY: the connection is open, and this operation stores a pointer to a file that it keeps open.
+    let code = unsafe {
+        let argument = (&raw mut log).cast();
+        ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), operation, argument)
+    };
+    // SAFETY: the file is a log or journal of the connection, perhaps one that is not open and has no methods.
+    let is_ours = !log.is_null() && unsafe { ptr::eq((*log).pMethods, &raw const METHODS) };
+    if code != ffi::SQLITE_OK || !is_ours {
+        return Ok(false);
+    }
+    // SAFETY: a file with these methods was filled by `open`, and its connection is used by this thread only.
+    let (_, below, _) = unsafe { parts(log) };
+    let extend = || {
+        let found = below.length()?;
+        if found >= length {
+            return Ok(false);
+        }
+        let extended = below.extend(found + 1)?;
+        Ok(extended > found && extended < length)
+    };
+    extend().map_err(|code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
 }
 
 /// A database or its log, as `SQLite` sees it.
@@ -216,9 +245,7 @@ impl Below for BelowFile {
     }
 
     fn extend(&self, end: u64) -> Result<u64, c_int> {
-        let mut length = 0;
-        outcome(below!(self, xFileSize, &raw mut length))?;
-        let mut length = u64::try_from(length).unwrap_or(0);
+        let mut length = self.length()?;
         if length >= end {
             return Ok(length);
         }
@@ -362,6 +389,12 @@ impl BelowFile {
     fn has_whole_pages(self) -> bool {
         let characteristics = below!(self, xDeviceCharacteristics);
         characteristics & ffi::SQLITE_IOCAP_POWERSAFE_OVERWRITE != 0
+    }
+
+    fn length(self) -> Result<u64, c_int> {
+        let mut length = 0;
+        outcome(below!(self, xFileSize, &raw mut length))?;
+        Ok(u64::try_from(length).unwrap_or(0))
     }
 
     /// A region of the index of the log, if it is there.

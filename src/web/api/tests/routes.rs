@@ -67,6 +67,7 @@ async fn a_customer_is_created_shown_and_acted_on_and_the_audit_names_the_operat
         "account.verified",
         "account.unblocked",
         "account.blocked",
+        "verification.requested",
         "account.added",
     ];
     for (action, event) in deeds.iter().zip(expected) {

@@ -58,8 +58,7 @@ pub async fn run(
                 Err(_) => {}
             }
             // After a reload, other nodes compare with the new configuration.
-            let is_over = timeout(interval, config.changed()).await;
-            if matches!(is_over, Ok(Err(_))) {
+            if let Ok(Err(_)) = timeout(interval, config.changed()).await {
                 return;
             }
         }

@@ -304,7 +304,8 @@ impl LeaseQueue {
         Ok((!others).then_some(now))
     }
 
-    /// Query for the rows that a new row waits for. `account` and `place` are the numbers of its parameters.
+    /// Query for `columns` of the rows that a new row waits for. `account` and `place` are the numbers of its
+    /// parameters.
     pub(crate) fn rows_before(&self, columns: &str, account: usize, place: usize) -> String {
         let (table, name, blocking) = self.blocking;
         format!(

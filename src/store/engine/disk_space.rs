@@ -4,12 +4,16 @@
 //! could be written any more: no verification, no delivery, and no expiry, which frees space. So mail is refused
 //! before, that of unauthenticated senders first.
 
+use std::path::Path;
+
+use rustix::fs::statvfs;
+
 use crate::store::{Result, StoreError};
 
 /// Maximum size of the reserve, in octets.
 const MAX_RESERVE: u64 = 512 * 1024 * 1024;
 
-/// The reserve is at most one part of this many of the disk.
+/// The reserve is at most the size of the disk divided by this.
 const PARTS: u64 = 20;
 
 /// Space that must be left besides twice the reserve, in octets, so that the log is extended in advance.
@@ -25,6 +29,18 @@ pub(crate) struct DiskSpace {
 }
 
 impl DiskSpace {
+    /// Measures the file system of a file or folder.
+    ///
+    /// # Errors
+    /// The path does not exist, or the file system does not answer.
+    pub(crate) fn at(path: &Path) -> rustix::io::Result<Self> {
+        let disk = statvfs(path)?;
+        Ok(Self {
+            total: disk.f_blocks.saturating_mul(disk.f_frsize),
+            available: disk.f_bavail.saturating_mul(disk.f_frsize),
+        })
+    }
+
     /// The space that is kept from incoming mail.
     pub(crate) fn reserve(self) -> u64 {
         MAX_RESERVE.min(self.total / PARTS)

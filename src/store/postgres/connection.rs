@@ -57,7 +57,7 @@ impl Purpose {
     }
 }
 
-/// Connects to the first endpoint of its hosts that accepts.
+/// Connects to the first endpoint of a server's hosts that accepts.
 ///
 /// # Errors
 /// `Away`, with the cause of each endpoint; `Refused` if none can be used as configured.

@@ -68,7 +68,7 @@ impl Work<'_> {
     fn discard_in_any_state(&mut self, n: i64, by: &Actor, now: Millis) -> Result<bool> {
         let tx = self.tx;
         // The lease of a worker that stopped may stay in the row after it ended.
-        let sql = "SELECT state, in_work = 1 AND coalesce(due_at, 0) > ?2, account
+        let sql = "SELECT state, in_work = 1 AND due_at > ?2, account
              FROM request WHERE ledger = ?1";
         let found: Option<(RequestState, bool, i64)> =
             tx.maybe(sql, &[&n, &self.database_time(now)])?;

@@ -46,7 +46,7 @@ impl Work<'_> {
         self.tx
             .maybe(
                 "SELECT l.n, l.id, r.state, r.stopped, a.status AS account_status,
-                     r.in_work = 1 AND coalesce(r.due_at, 0) > ?2 AS in_work,
+                     r.in_work = 1 AND r.due_at > ?2 AS in_work,
                      EXISTS (
                          SELECT 1 FROM content WHERE content.ledger = coalesce(l.message, l.n)
                      ) AS has_content

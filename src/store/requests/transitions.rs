@@ -12,13 +12,10 @@ use crate::domain::{PortalName, RequestState, Transition};
 use crate::store::claims::leases::REQUESTS;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
-use crate::store::{Result, StoreError};
+use crate::store::{MAX_CLOCK_OFFSET, Result, StoreError};
 
 /// Failed attempts after which a request no longer blocks the later ones of its queue.
 pub(crate) const MAX_BLOCKING_ATTEMPTS: u32 = 5;
-
-/// Maximum milliseconds by which the clocks of two nodes differ, of which neither is off by more than is tolerated.
-const MAX_CLOCK_DIFFERENCE: i64 = 10_000;
 
 /// Expression for the time of release of a request at the end of its queue. If another node, whose clock is ahead,
 /// released a request before it, its time follows that one's, so that the order does not depend on clocks. The time
@@ -26,9 +23,11 @@ const MAX_CLOCK_DIFFERENCE: i64 = 10_000;
 pub(crate) fn release_time(account: usize, portal: usize, now: usize) -> String {
     let before = REQUESTS.rows_before("max(released_at) + 1", account, portal);
     let now = format!("CAST(?{now} AS bigint)");
+    // One clock may be behind by the maximum, and the other ahead.
+    let difference = 2 * MAX_CLOCK_OFFSET.as_millis();
     format!(
         "coalesce(({before} AND released_at > {now}
-             AND released_at < {now} + {MAX_CLOCK_DIFFERENCE}), {now})"
+             AND released_at < {now} + {difference}), {now})"
     )
 }
 

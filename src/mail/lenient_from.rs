@@ -11,6 +11,7 @@
 use memchr::memchr;
 
 use super::iso2022;
+use super::lenient_structure::MAX_LINE;
 use super::mailbox::{AddrSpec, domain, is_atext, is_encoded_word};
 use super::other_addresses::may_hold_others;
 use super::raw_characters::ESCAPE;
@@ -18,7 +19,7 @@ use super::tokens::{HeaderToken, Scanner};
 
 /// Finds the only address of a field.
 pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
-    if may_hold_others(value, 1) {
+    if value.len() > MAX_LINE || may_hold_others(value, 1) {
         return None;
     }
     let found = single_mailbox(value);
@@ -194,6 +195,11 @@ mod tests {
             "...@corp.example",
         ] {
             assert_eq!(read(value), None, "{value}");
+        }
+        // A program that truncates the line may find a shorter domain.
+        for (length, expected) in [(900, true), (1000, false)] {
+            let value = format!("Lee, {} <ann@corp.example>", "a".repeat(length));
+            assert_eq!(read(&value).is_some(), expected, "{length}");
         }
     }
 

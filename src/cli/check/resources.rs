@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{Access, access, statvfs};
+use rustix::fs::{Access, access};
 
 use super::{Finding, label};
 use crate::config::{Config, Destination, Outgoing, StoreConfig, show_size};
@@ -49,17 +49,13 @@ pub(super) fn database(config: &Config) -> Finding {
             );
         }
     }
-    match statvfs(folder) {
+    match DiskSpace::of(folder) {
         Err(cause) => Finding::problem(
             check,
             format!("{shown}: the free space cannot be determined ({cause})"),
             "check with: df",
         ),
-        Ok(disk) => {
-            let space = DiskSpace {
-                total: disk.f_blocks.saturating_mul(disk.f_frsize),
-                available: disk.f_bavail.saturating_mul(disk.f_frsize),
-            };
+        Ok(space) => {
             let free = space.available;
             let detail = format!("{shown} is writable, {} free", round_down(free));
             let reserve = match config.store {

@@ -4,6 +4,10 @@
 //! could be written any more: no verification, no delivery, and no expiry, which frees space. So mail is refused
 //! before, that of unauthenticated senders first.
 
+use std::path::Path;
+
+use rustix::fs::statvfs;
+
 use crate::store::{Result, StoreError};
 
 /// Maximum size of the reserve, in octets.
@@ -22,6 +26,18 @@ pub(crate) struct DiskSpace {
 }
 
 impl DiskSpace {
+    /// Measures the file system of a path.
+    ///
+    /// # Errors
+    /// That of `statvfs`.
+    pub(crate) fn of(path: &Path) -> rustix::io::Result<Self> {
+        let disk = statvfs(path)?;
+        Ok(Self {
+            total: disk.f_blocks.saturating_mul(disk.f_frsize),
+            available: disk.f_bavail.saturating_mul(disk.f_frsize),
+        })
+    }
+
     /// The space that is kept from incoming mail.
     pub(crate) fn reserve(self) -> u64 {
         MAX_RESERVE.min(self.total / PARTS)

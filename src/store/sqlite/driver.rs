@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::statvfs;
-
 use super::checkpoint::Checkpointer;
 use super::session::SqliteSession;
 use super::{connection, migrations};
@@ -59,10 +57,6 @@ impl Driver for SqliteDriver {
     }
 
     fn disk_space(&self) -> Option<DiskSpace> {
-        let disk = statvfs(self.path.as_path()).ok()?;
-        Some(DiskSpace {
-            total: disk.f_blocks.saturating_mul(disk.f_frsize),
-            available: disk.f_bavail.saturating_mul(disk.f_frsize),
-        })
+        DiskSpace::of(&self.path).ok()
     }
 }

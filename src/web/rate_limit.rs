@@ -48,7 +48,8 @@ pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet])
 /// One person may have a whole /48, with 65,536 of the /64 that count as a client.
 const IPV6_NETWORKS: [(u8, u32); 4] = [(64, 1), (56, 4), (48, 16), (32, 64)];
 
-/// Maximum buckets that are tracked at one moment. Beyond that number, newcomers share one.
+/// Number of buckets from which on newcomers share one. A client that has one may still add those of its larger
+/// networks.
 const MAX_BUCKETS: usize = 50_000;
 
 /// Interval at which full buckets are forgotten, and the interval while the maximum is reached.

@@ -281,7 +281,7 @@ async fn a_deferred_statement_that_fails_affects_only_its_message() {
     assert_sound(&store).await;
 }
 
-/// `smtp.max_message_size` has no bound of its own.
+/// `smtp.max_message_size` may be much larger than its default.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_message_is_read_as_a_whole_and_copied() {
     let schema = server().schema();

@@ -1,9 +1,11 @@
 //! Tests of a store's file: those that concern SQLite only. `tests/postgres` runs all others.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
+use tokio_util::sync::CancellationToken;
 use vestibule::domain::Reason;
 use vestibule::store::{Forgetting, Store, StoreError};
 
@@ -148,4 +150,30 @@ async fn expired_content_is_overwritten_by_compacting() {
     assert_eq!(how, 2, "incremental");
     let raw = "Message-ID: <0.xylophone";
     assert_eq!(harness.database.places_with(raw), [""; 0]);
+}
+
+/// A burst of mail then finds room in the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_extended_while_nothing_is_written() {
+    let harness = Harness::open().await;
+    let accept = |id: &'static str| harness.accept(mail("ann@corp.example", id, start()));
+    accept("1@x").await;
+    let stop = CancellationToken::new();
+    let extending = harness.store.clone().extend_log_in_idle_time(stop.clone());
+    let extending = tokio::spawn(extending);
+    let log = harness.database.folder.path().join("vestibule.db-wal");
+    let length = || std::fs::metadata(&log).expect("a log").len();
+    assert!(length() < 8 << 20, "{}", length());
+    let is_long = async {
+        while length() < 64 << 20 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_mins(1), is_long).await;
+    waited.expect("the log is extended");
+    stop.cancel();
+    extending.await.expect("it ends");
+    accept("2@x").await;
+    harness.store.close().await;
+    assert_eq!(harness.database.number("SELECT count(*) FROM request"), 2);
 }

@@ -56,13 +56,14 @@ impl DiskSpace {
         self.available >= 2 * self.reserve() + ROOM_FOR_LOG
     }
 
-    /// Admits a message. Those of authenticated senders may use half of the reserve.
+    /// Admits a message of this size, which is written to the log and to the database. Those of authenticated senders
+    /// may use half of the reserve.
     ///
     /// # Errors
     /// `Full`.
-    pub(crate) fn admit_mail(self, is_authenticated: bool) -> Result<()> {
+    pub(crate) fn admit_mail(self, is_authenticated: bool, octets: usize) -> Result<()> {
         let share = if is_authenticated { 2 } else { 1 };
-        if self.available >= self.reserve() / share {
+        if self.available >= self.reserve() / share + 2 * octets as u64 {
             return Ok(());
         }
         Err(StoreError::Full(format!(
@@ -82,22 +83,25 @@ mod tests {
     #[test]
     fn unauthenticated_mail_is_refused_first() {
         for (total, available, admitted) in [
-            (1 << 40, 512 * MIB, (true, true)),
-            (1 << 40, 512 * MIB - 1, (false, true)),
-            (1 << 40, 256 * MIB, (false, true)),
-            (1 << 40, 256 * MIB - 1, (false, false)),
+            (1 << 40, 512 * MIB, [true, true]),
+            (1 << 40, 512 * MIB - 1, [false, true]),
+            (1 << 40, 256 * MIB, [false, true]),
+            (1 << 40, 256 * MIB - 1, [false, false]),
             // A twentieth of a small disk.
-            (100 * MIB, 5 * MIB, (true, true)),
-            (100 * MIB, 5 * MIB - 1, (false, true)),
-            (100 * MIB, 0, (false, false)),
+            (100 * MIB, 5 * MIB, [true, true]),
+            (100 * MIB, 5 * MIB - 1, [false, true]),
+            (100 * MIB, 0, [false, false]),
         ] {
             let disk = DiskSpace { total, available };
-            let found = (
-                disk.admit_mail(false).is_ok(),
-                disk.admit_mail(true).is_ok(),
-            );
+            let found = [false, true].map(|passes| disk.admit_mail(passes, 0).is_ok());
             assert_eq!(found, admitted, "{disk:?}");
-            assert_eq!(disk.is_short(), !admitted.0, "{disk:?}");
+            let with_more = DiskSpace {
+                total,
+                available: available + 2048,
+            };
+            let found = [false, true].map(|passes| with_more.admit_mail(passes, 1024).is_ok());
+            assert_eq!(found, admitted, "{with_more:?}");
+            assert_eq!(disk.is_short(), !admitted[0], "{disk:?}");
         }
     }
 }

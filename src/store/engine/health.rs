@@ -72,9 +72,9 @@ impl Health {
     ///
     /// # Errors
     /// `Full`.
-    pub(crate) fn admit_mail(&self, is_authenticated: bool) -> Result<()> {
+    pub(crate) fn admit_mail(&self, is_authenticated: bool, octets: usize) -> Result<()> {
         let disk = *self.disk.lock().unwrap_or_else(PoisonError::into_inner);
-        disk.map_or(Ok(()), |disk| disk.admit_mail(is_authenticated))
+        disk.map_or(Ok(()), |disk| disk.admit_mail(is_authenticated, octets))
     }
 
     /// Records that the writer ended, or can store nothing until the process starts again.
@@ -179,13 +179,16 @@ mod tests {
     #[test]
     fn a_disk_that_is_short_of_space_takes_no_mail() {
         let health = Health::default();
-        assert!(health.admit_mail(false).is_ok(), "not known yet");
+        assert!(health.admit_mail(false, 0).is_ok(), "not known yet");
         health.record_disk_space(Some(DiskSpace {
             total: 1 << 40,
             available: 0,
         }));
-        assert!(matches!(health.admit_mail(true), Err(StoreError::Full(_))));
+        assert!(matches!(
+            health.admit_mail(true, 0),
+            Err(StoreError::Full(_))
+        ));
         health.record_disk_space(None);
-        assert!(health.admit_mail(false).is_ok());
+        assert!(health.admit_mail(false, 0).is_ok());
     }
 }

@@ -31,7 +31,8 @@ impl Store {
     /// Nothing was recorded, and the MTA must keep the message.
     pub async fn accept(&self, arrival: Arrival) -> Result<Vec<ArrivalOutcome>> {
         let is_authenticated = arrival.facts.authentication.passes();
-        self.health.admit_mail(is_authenticated)?;
+        self.health
+            .admit_mail(is_authenticated, arrival.raw.len())?;
         // Boxed, because the operation is moved to the writer and back.
         let message = Box::new(PreparedMessage::of(arrival)?);
         let weight = message.arrival.raw.len();

@@ -150,3 +150,44 @@ async fn a_transaction_ends_before_other_processes_wait_too_long_for_its_lock() 
         "others see it in the meantime"
     );
 }
+
+fn log_length(folder: &std::path::Path) -> u64 {
+    let log = folder.join("vestibule.db-wal");
+    std::fs::metadata(log).expect("a log").len()
+}
+
+#[tokio::test]
+async fn the_log_is_extended_in_steps_between_transactions() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (driver, writer) = start(folder.path());
+    let pausing = |name: &'static str| writer.run(0, move |work| pause(work, name));
+    pausing("before").await.expect("done");
+    let mut length = log_length(folder.path());
+    while writer.extend_log().await {
+        let before = length;
+        length = log_length(folder.path());
+        assert!(length > before, "{length}");
+        pausing("meanwhile").await.ok();
+    }
+    let length = log_length(folder.path());
+    assert!(length >= 64 << 20, "{length}");
+    pausing("after").await.expect("done");
+    assert!(!writer.extend_log().await);
+    assert_eq!(log_length(folder.path()), length);
+    assert_eq!(paused(&driver), ["after", "before", "meanwhile"]);
+}
+
+#[tokio::test]
+async fn the_log_is_not_extended_while_operations_wait() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (driver, writer) = start(folder.path());
+    let length = log_length(folder.path());
+    let (first, release) = keep_busy(&writer);
+    let waiting = writer.run(0, |work| pause(work, "waiting"));
+    let (first, waiting, is_useful, _) = tokio::join!(first, waiting, writer.extend_log(), release);
+    first.expect("done");
+    waiting.expect("done");
+    assert!(!is_useful);
+    assert!(log_length(folder.path()) <= length + (1 << 20));
+    assert_eq!(paused(&driver), ["waiting"]);
+}

@@ -549,6 +549,32 @@ fn a_commit_fails_with_the_sync_of_the_zeros() {
     );
 }
 
+/// A step that extends the log in idle time reports its failure, and takes nothing from commits.
+#[test]
+fn a_log_is_extended_in_advance() {
+    const LENGTH: u64 = 4 * EXTENSION;
+    let (_folder, path) = new_database();
+    let writer = gathering(&path, "FULL");
+    let insert = "INSERT INTO filling VALUES (?, zeroblob(90000))";
+    writer.execute(insert, [1]).expect("committed");
+    writer.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    faults::fail_sync();
+    super::extend_log(&writer, LENGTH).expect_err("the sync failed");
+    assert!(super::extend_log(&writer, LENGTH).expect("extended"));
+    assert!(!super::extend_log(&writer, LENGTH).expect("extended"));
+    assert!(!super::extend_log(&writer, LENGTH).expect("long enough"));
+    writer.execute_batch("ROLLBACK").expect("unlocked");
+    let length = fs::metadata(path.with_extension("db-wal"))
+        .expect("a log")
+        .len();
+    assert!((LENGTH..LENGTH + EXTENSION).contains(&length), "{length}");
+    writer.execute(insert, [2]).expect("committed");
+    let rows = Model::from([(1, (90_000, 0)), (2, (90_000, 0))]);
+    check_after_death(&path, &rows, "an extended log");
+    let other = plain(&path);
+    assert!(!super::extend_log(&other, LENGTH).expect("not a file of the layer"));
+}
+
 /// The frames would otherwise go into new blocks.
 #[test]
 fn a_commit_fails_with_the_write_of_the_zeros() {

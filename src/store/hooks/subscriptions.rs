@@ -4,10 +4,11 @@
 //! configuration. Until all listed nodes have recorded the same hooks, subscriptions are only added: the events of a
 //! hook that one node lacks still go to the node that has it.
 
+use std::collections::BTreeMap;
+
 use crate::domain::{DestinationName, EventPattern, Timestamp};
 use crate::store::claims::leases::HOOK_CALLS;
 use crate::store::engine::job::Work;
-use crate::store::operators::nodes;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::{Result, Store};
@@ -70,17 +71,21 @@ impl Work<'_> {
         if self.driver.duty_lease().is_none() {
             return Ok(false);
         }
+        let sql = "SELECT id, sections FROM node";
+        let listed: Vec<(String, Option<String>)> = self.tx.all(sql, &[])?;
         let mut another_differs = false;
-        for mut listed in nodes::all(self.tx)? {
-            if listed.sections.get(SECTION).map(String::as_str) == Some(digest) {
+        for (id, sections) in listed {
+            let sections = sections.unwrap_or_default();
+            // Written by nodes of other versions, too.
+            let mut digests: BTreeMap<String, String> =
+                serde_json::from_str(&sections).unwrap_or_default();
+            if digests.get(SECTION).map(String::as_str) == Some(digest) {
                 continue;
             }
-            if listed.id == node {
-                listed
-                    .sections
-                    .insert(SECTION.to_owned(), digest.to_owned());
+            if id == node {
+                digests.insert(SECTION.to_owned(), digest.to_owned());
                 let sql = "UPDATE node SET sections = ? WHERE id = ?";
-                self.tx.run(sql, &[&json(&listed.sections)?, &node])?;
+                self.tx.run(sql, &[&json(&digests)?, &node])?;
             } else {
                 another_differs = true;
             }

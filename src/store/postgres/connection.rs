@@ -11,7 +11,7 @@ use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 use secrecy::ExposeSecret;
 
-use super::endpoints::{self, Endpoint, LastEndpoint};
+use super::endpoints::{self, LastEndpoint, PostgresEndpoint};
 use super::error_codes::ServerMessage;
 use super::stream::Stream;
 use super::wire::ProtocolConnection;
@@ -75,15 +75,22 @@ pub(super) fn connect_from(
     purpose: Purpose,
     deadline: Option<Instant>,
 ) -> Result<ProtocolConnection> {
-    let connect =
-        |host: &PostgresHost, endpoint: &Endpoint| connect_to(server, host, endpoint, purpose);
-    endpoints::connect_first(&server.hosts, last, deadline, Endpoint::all_of, connect)
+    let connect = |host: &PostgresHost, endpoint: &PostgresEndpoint| {
+        connect_to(server, host, endpoint, purpose)
+    };
+    endpoints::connect_first(
+        &server.hosts,
+        last,
+        deadline,
+        PostgresEndpoint::all_of,
+        connect,
+    )
 }
 
 fn connect_to(
     server: &PostgresServer,
     host: &PostgresHost,
-    endpoint: &Endpoint,
+    endpoint: &PostgresEndpoint,
     purpose: Purpose,
 ) -> Result<ProtocolConnection> {
     let stream = Stream::connect(server, host, endpoint, LOGIN)?;

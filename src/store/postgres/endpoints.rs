@@ -15,7 +15,7 @@ use crate::store::{Result, StoreError};
 
 /// An endpoint of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Endpoint {
+pub(super) enum PostgresEndpoint {
     Socket(PathBuf),
     Tcp {
         /// The name that the server's certificate must have.
@@ -24,7 +24,7 @@ pub(super) enum Endpoint {
     },
 }
 
-impl Endpoint {
+impl PostgresEndpoint {
     /// Endpoints of a host, in the order of the system's resolver, which decides how long this takes.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Endpoint {
     }
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for PostgresEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(path) => path.display().fmt(f),
@@ -64,15 +64,15 @@ impl fmt::Display for Endpoint {
 /// The endpoint that accepted a connection last, with the index of its host. It is tried first: an unreachable one
 /// costs seconds.
 #[derive(Debug, Default)]
-pub(super) struct LastEndpoint(Mutex<Option<(usize, Endpoint)>>);
+pub(super) struct LastEndpoint(Mutex<Option<(usize, PostgresEndpoint)>>);
 
 impl LastEndpoint {
-    fn get(&self) -> Option<(usize, Endpoint)> {
+    fn get(&self) -> Option<(usize, PostgresEndpoint)> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.clone()
     }
 
-    fn set(&self, host: usize, endpoint: Endpoint) {
+    fn set(&self, host: usize, endpoint: PostgresEndpoint) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some((host, endpoint));
     }
@@ -86,8 +86,8 @@ pub(super) fn connect_first<T>(
     hosts: &[PostgresHost],
     last: &LastEndpoint,
     deadline: Option<Instant>,
-    resolve: impl Fn(&PostgresHost) -> io::Result<Vec<Endpoint>>,
-    mut connect: impl FnMut(&PostgresHost, &Endpoint) -> Result<T>,
+    resolve: impl Fn(&PostgresHost) -> io::Result<Vec<PostgresEndpoint>>,
+    mut connect: impl FnMut(&PostgresHost, &PostgresEndpoint) -> Result<T>,
 ) -> Result<T> {
     let is_late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
     let (mut causes, mut may_come_back) = (Vec::new(), false);
@@ -157,15 +157,15 @@ mod tests {
         server.expect("a URL").hosts
     }
 
-    fn endpoint(octet: u8) -> Endpoint {
-        Endpoint::Tcp {
+    fn endpoint(octet: u8) -> PostgresEndpoint {
+        PostgresEndpoint::Tcp {
             name: "db.example".to_owned(),
             address: SocketAddr::from(([192, 0, 2, octet], 5432)),
         }
     }
 
     /// `db.example` has three addresses, `spare.example` has one.
-    fn resolve(host: &PostgresHost) -> Vec<Endpoint> {
+    fn resolve(host: &PostgresHost) -> Vec<PostgresEndpoint> {
         match host {
             PostgresHost::Tcp { host, .. } if host == "db.example" => {
                 [1, 2, 3].map(endpoint).into()
@@ -175,7 +175,10 @@ mod tests {
     }
 
     /// The endpoints that are tried, and the one that accepts, if it is the `primary`.
-    fn connect(last: &LastEndpoint, primary: u8) -> (Vec<Endpoint>, Result<Endpoint>) {
+    fn connect(
+        last: &LastEndpoint,
+        primary: u8,
+    ) -> (Vec<PostgresEndpoint>, Result<PostgresEndpoint>) {
         let tried = RefCell::new(Vec::new());
         let accepted = connect_first(
             &hosts(),

@@ -12,7 +12,7 @@ use postgres_protocol::message::frontend;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
 use super::connection::CONNECTING;
-use super::endpoints::Endpoint;
+use super::endpoints::PostgresEndpoint;
 use super::tls::{self, TlsStream};
 use crate::config::{PostgresHost, PostgresServer, PostgresTls};
 use crate::store::{Result, StoreError};
@@ -41,18 +41,18 @@ impl Stream {
     pub(super) fn connect(
         server: &PostgresServer,
         host: &PostgresHost,
-        endpoint: &Endpoint,
+        endpoint: &PostgresEndpoint,
         timeout: Duration,
     ) -> Result<Self> {
         let away = |cause: io::Error| StoreError::Away(format!("{host}: {cause}"));
         let (name, address) = match endpoint {
-            Endpoint::Socket(path) => {
+            PostgresEndpoint::Socket(path) => {
                 let stream = connect_to_socket(path, CONNECTING).map_err(away)?;
                 let stream = Self::Socket(stream);
                 stream.set_timeout(timeout).map_err(away)?;
                 return Ok(stream);
             }
-            Endpoint::Tcp { name, address } => (name.as_str(), address),
+            PostgresEndpoint::Tcp { name, address } => (name.as_str(), address),
         };
         let tcp = TcpStream::connect_timeout(address, CONNECTING).map_err(away)?;
         prepare(&tcp).map_err(away)?;

@@ -7,7 +7,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::engine::disk_space::DiskSpace;
@@ -30,6 +30,8 @@ const HANGS: Duration = Duration::from_secs(8);
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     commits: Mutex<Commits>,
+    /// Notified after each attempt to commit.
+    attempts: Notify,
     /// As of the last commit; None before it, and if it is unknown.
     disk: Mutex<Option<DiskSpace>>,
     failure: watch::Sender<Option<StoreError>>,
@@ -61,6 +63,7 @@ impl Health {
             running: None,
             last: Some(Commit { at, succeeded }),
         };
+        self.attempts.notify_one();
     }
 
     /// Records the space that the last commit left.
@@ -88,9 +91,16 @@ impl Health {
         self.failure.borrow().clone()
     }
 
-    /// Time of the last attempt to commit.
-    pub(crate) fn last_commit(&self) -> Option<Instant> {
-        self.commits().last.map(|commit| commit.at)
+    /// Resolves after the next attempt to commit, or at once if there was one since the last call.
+    pub(crate) async fn wait_for_commit(&self) {
+        self.attempts.notified().await;
+    }
+
+    /// True if the last attempt to commit ended so long ago.
+    pub(crate) fn has_been_idle_for(&self, time: Duration) -> bool {
+        let commits = self.commits();
+        let is_old = |last: Commit| last.at.elapsed() >= time;
+        commits.running.is_none() && commits.last.is_none_or(is_old)
     }
 
     fn is_writable(&self, now: Instant) -> bool {

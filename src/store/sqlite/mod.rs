@@ -17,3 +17,6 @@ pub(super) mod session;
 mod tests;
 mod vfs;
 mod wal_index;
+
+#[cfg(test)]
+pub(in crate::store) use vfs::tests::faults;

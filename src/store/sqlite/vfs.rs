@@ -17,6 +17,7 @@ use std::sync::atomic::AtomicU32;
 
 use rusqlite::Connection;
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_io_methods, sqlite3_vfs};
+use rustix::io::Errno;
 
 use super::coalesced_writes::{Below, EXTENSION, FileResult, Writes};
 use super::wal_index::{REGION, REGION_OCTETS, find_certain_page};
@@ -224,13 +225,14 @@ impl Below for BelowFile {
                 place(offset)
             )
         })?;
-        outcome(below!(
+        let code = below!(
             self,
             xWrite,
             octets.as_ptr().cast(),
             length(octets),
             place(offset)
-        ))
+        );
+        outcome_of_write(code, || self.last_error())
     }
 
     fn read(&self, octets: &mut [u8], offset: u64) -> FileResult {
@@ -269,6 +271,15 @@ fn outcome(code: c_int) -> FileResult {
     } else {
         Err(code)
     }
+}
+
+/// The outcome of a write, given the error number of the system. A quota that is used up counts as a full disk;
+/// `SQLite` reports it like a failing device.
+fn outcome_of_write(code: c_int, last_error: impl FnOnce() -> c_int) -> FileResult {
+    if code == ffi::SQLITE_IOERR_WRITE && last_error() == Errno::DQUOT.raw_os_error() {
+        return Err(ffi::SQLITE_FULL);
+    }
+    outcome(code)
 }
 
 fn code(outcome: FileResult) -> c_int {
@@ -395,6 +406,15 @@ impl BelowFile {
         let mut length = 0;
         outcome(below!(self, xFileSize, &raw mut length))?;
         Ok(u64::try_from(length).unwrap_or(0))
+    }
+
+    /// Error number of the last system call for this file that failed.
+    fn last_error(self) -> c_int {
+        let mut number: c_int = 0;
+        let argument = (&raw mut number).cast();
+        let operation = ffi::SQLITE_FCNTL_LAST_ERRNO;
+        let code = below!(self, xFileControl, operation, argument);
+        if code == ffi::SQLITE_OK { number } else { 0 }
     }
 
     /// A region of the index of the log, if it is there.

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use rusqlite::{Connection, Error};
+use rusqlite::{Connection, Error, ffi};
+use rustix::io::Errno;
 
 use crate::store::sqlite::coalesced_writes::EXTENSION;
 use crate::store::sqlite::connection;
 
 /// Faults below the layer, for the connections of one thread.
-pub(in crate::store::sqlite) mod faults {
+pub(in crate::store) mod faults {
     use std::cell::{Cell, RefCell};
     use std::ffi::c_int;
 
@@ -38,7 +39,7 @@ pub(in crate::store::sqlite) mod faults {
     }
 
     /// Makes the next sync of an extension of the log fail.
-    pub(in crate::store::sqlite) fn fail_sync() {
+    pub(in crate::store) fn fail_sync() {
         SYNC_FAILS.set(true);
     }
 
@@ -573,6 +574,21 @@ fn a_log_is_extended_in_advance() {
     check_after_death(&path, &rows, "an extended log");
     let other = plain(&path);
     assert!(!super::extend_log(&other, LENGTH).expect("not a file of the layer"));
+}
+
+#[test]
+fn a_quota_that_is_used_up_counts_as_a_full_disk() {
+    let broken = ffi::SQLITE_IOERR_WRITE;
+    for (code, error, expected) in [
+        (broken, Errno::DQUOT, Err(ffi::SQLITE_FULL)),
+        (broken, Errno::IO, Err(broken)),
+        (ffi::SQLITE_FULL, Errno::DQUOT, Err(ffi::SQLITE_FULL)),
+        // The number is that of an earlier call.
+        (ffi::SQLITE_OK, Errno::DQUOT, Ok(())),
+    ] {
+        let found = super::outcome_of_write(code, || error.raw_os_error());
+        assert_eq!(found, expected, "{code} {error:?}");
+    }
 }
 
 /// The frames would otherwise go into new blocks.

@@ -58,12 +58,12 @@ pub(super) fn database(config: &Config) -> Finding {
         Ok(space) => {
             let free = space.available;
             let detail = format!("{shown} is writable, {} free", round_down(free));
-            let reserve = match config.store {
-                StoreConfig::Sqlite => space.reserve(),
-                StoreConfig::Postgres(_) => 0,
+            let largest = config.smtp.max_message_size;
+            let least = match config.store {
+                StoreConfig::Sqlite => space.least_for(largest),
+                StoreConfig::Postgres(_) => largest.saturating_mul(2),
             };
-            let messages = config.smtp.max_message_size.saturating_mul(2);
-            room(check, detail, free, messages.max(reserve))
+            room(check, detail, free, least)
         }
     }
 }

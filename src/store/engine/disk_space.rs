@@ -16,15 +16,15 @@ const MAX_RESERVE: u64 = 512 * 1024 * 1024;
 /// The reserve is at most the size of the disk divided by this.
 const PARTS: u64 = 20;
 
-/// Space that must be left besides twice the reserve, in octets, so that the log is extended in advance.
-const ROOM_FOR_LOG: u64 = 128 * 1024 * 1024;
+/// Space besides twice the reserve, in octets, that is ample.
+const AMPLE: u64 = 128 * 1024 * 1024;
 
 /// Space for the database, in octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DiskSpace {
     /// Size of the file system.
     pub(crate) total: u64,
-    /// Free space of the file system, and, if that is short, of the database.
+    /// Free space of the file system, and, unless that is ample, of the database.
     pub(crate) available: u64,
 }
 
@@ -42,28 +42,32 @@ impl DiskSpace {
     }
 
     /// The space that is kept from incoming mail.
-    pub(crate) fn reserve(self) -> u64 {
+    fn reserve(self) -> u64 {
         MAX_RESERVE.min(self.total / PARTS)
     }
 
-    /// True if only the reserve is left, or less.
-    pub(crate) fn is_short(self) -> bool {
-        self.available < self.reserve()
+    /// True if no message comes near the reserve, so that the log may be extended in advance.
+    pub(crate) fn is_ample(self) -> bool {
+        self.available >= 2 * self.reserve() + AMPLE
     }
 
-    /// True if the log may be extended in advance.
-    pub(crate) fn has_room_for_log(self) -> bool {
-        self.available >= 2 * self.reserve() + ROOM_FOR_LOG
+    /// The free space with which a message of this size is admitted, whoever sent it. It is written to the log and to
+    /// the database.
+    pub(crate) fn least_for(self, octets: u64) -> u64 {
+        octets.saturating_mul(2).saturating_add(self.reserve())
     }
 
-    /// Admits a message of this size, which is written to the log and to the database. Those of authenticated senders
-    /// may use half of the reserve.
+    /// Admits a message of this size. Those of authenticated senders may use half of the reserve.
     ///
     /// # Errors
     /// `Full`.
     pub(crate) fn admit_mail(self, is_authenticated: bool, octets: usize) -> Result<()> {
-        let share = if is_authenticated { 2 } else { 1 };
-        if self.available >= self.reserve() / share + 2 * octets as u64 {
+        let usable = if is_authenticated {
+            self.reserve().div_ceil(2)
+        } else {
+            0
+        };
+        if self.available.saturating_add(usable) >= self.least_for(octets as u64) {
             return Ok(());
         }
         Err(StoreError::Full(format!(
@@ -101,7 +105,18 @@ mod tests {
             };
             let found = [false, true].map(|passes| with_more.admit_mail(passes, 1024).is_ok());
             assert_eq!(found, admitted, "{with_more:?}");
-            assert_eq!(disk.is_short(), !admitted[0], "{disk:?}");
+            assert_eq!(disk.available >= disk.least_for(0), admitted[0], "{disk:?}");
+            assert!(!disk.is_ample(), "{disk:?}");
+        }
+    }
+
+    #[test]
+    fn ample_space_is_more_than_a_message_and_the_reserve() {
+        for (total, least) in [(1 << 40, 1152 * MIB), (100 * MIB, 138 * MIB)] {
+            let [ample, less] = [least, least - 1].map(|available| DiskSpace { total, available });
+            assert!(ample.is_ample(), "{ample:?}");
+            assert!(!less.is_ample(), "{less:?}");
+            assert!(least > ample.least_for(64 * MIB), "{ample:?}");
         }
     }
 }

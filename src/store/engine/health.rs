@@ -23,7 +23,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Age at which a success no longer counts, because a heartbeat is overdue.
 const STALE: Duration = Duration::from_secs(90);
 
-/// A commit that takes longer hangs.
+/// A commit, or a step in extending the log, that takes longer hangs.
 const HANGS: Duration = Duration::from_secs(8);
 
 /// The outcome of the last commit, and the error that ended the writer.
@@ -39,7 +39,7 @@ pub(crate) struct Health {
 
 #[derive(Debug, Default)]
 struct Commits {
-    /// Start of the commit in progress.
+    /// Start of the commit, or of the step in extending the log, that is in progress.
     running: Option<Instant>,
     last: Option<Commit>,
 }
@@ -51,9 +51,14 @@ struct Commit {
 }
 
 impl Health {
-    /// Records that a commit begins.
+    /// Records that a commit begins, or a step in extending the log.
     pub(crate) fn begin(&self) {
         self.commits().running = Some(Instant::now());
+    }
+
+    /// Records that a step in extending the log has ended. It is not an attempt to commit.
+    pub(crate) fn end_step(&self) {
+        self.commits().running = None;
     }
 
     /// Records the outcome of a commit.
@@ -180,6 +185,11 @@ mod tests {
         assert!(
             !health.is_writable(Instant::now() + HANGS),
             "a commit that hangs"
+        );
+        health.end_step();
+        assert!(
+            health.is_writable(Instant::now() + HANGS),
+            "a step that has ended"
         );
         health.record(false);
         assert!(!health.is_writable(Instant::now()));

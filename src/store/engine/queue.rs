@@ -41,6 +41,8 @@ impl Queue {
     pub(super) fn wait(&mut self, mut extend_log: impl FnMut() -> bool) -> Option<Box<dyn Job>> {
         loop {
             match self.messages.blocking_recv()? {
+                // The daemon is stopping, and the log will be deleted.
+                Message::ExtendLog(reply) if reply.is_closed() => {}
                 Message::ExtendLog(reply) => drop(reply.send(extend_log())),
                 message => {
                     if let Some(job) = self.job(message) {
@@ -119,6 +121,24 @@ mod tests {
                 assert_eq!(batch.len(), limit);
             }
         }
+    }
+
+    #[test]
+    fn the_log_is_extended_only_while_the_caller_waits() {
+        let (sender, mut queue) = Queue::new();
+        let (reply, mut answer) = oneshot::channel();
+        let (abandoned, _) = oneshot::channel();
+        for reply in [abandoned, reply] {
+            assert!(sender.try_send(Message::ExtendLog(reply)).is_ok());
+        }
+        send(&sender, 0);
+        let mut steps = 0;
+        let first = queue.wait(|| {
+            steps += 1;
+            true
+        });
+        assert!(first.is_some());
+        assert_eq!((steps, answer.try_recv()), (1, Ok(true)));
     }
 
     #[test]

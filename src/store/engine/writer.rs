@@ -56,6 +56,7 @@ impl Writer {
             notifier,
             session: Some(session),
             in_doubt: false,
+            extension_failed: false,
             settings: SettingsCache::default(),
             owes_calls,
             newest_call: 0,
@@ -128,10 +129,10 @@ impl Writer {
     }
 }
 
-/// Measures the space that mail can use. Unused pages of the database count where they matter.
+/// Measures the space that mail can use. Unused pages of the database count unless there is ample space.
 fn measure(driver: &dyn Driver, tx: &Tx) -> Option<DiskSpace> {
     let mut space = driver.disk_space()?;
-    if space.is_short() {
+    if !space.is_ample() {
         let unused = tx.unused_octets().unwrap_or(0);
         space.available = space.available.saturating_add(unused);
     }
@@ -145,6 +146,8 @@ struct Thread {
     session: Option<Box<dyn WriterSession>>,
     /// A write or a sync failed, and no session was opened since.
     in_doubt: bool,
+    /// A step in extending the log failed.
+    extension_failed: bool,
     settings: SettingsCache,
     owes_calls: OwesCalls,
     /// Number of the last hook call written.
@@ -185,19 +188,25 @@ impl Thread {
         }
     }
 
-    /// Takes a step in extending the log, if the disk has room for it.
+    /// Takes a step in extending the log, if the disk has room for it. After one that failed, no other is taken: it
+    /// would probably fail too, and commits have to wait until the log was emptied.
     fn extend_log(&mut self) -> bool {
-        let has_room = (self.driver.disk_space()).is_none_or(DiskSpace::has_room_for_log);
-        let Some(session) = self.session.as_ref().filter(|_| has_room) else {
+        let is_ample = (self.driver.disk_space()).is_none_or(DiskSpace::is_ample);
+        let is_wanted = is_ample && !self.extension_failed;
+        let Some(session) = self.session.as_ref().filter(|_| is_wanted) else {
             return false;
         };
-        match session.extend_log() {
+        self.health.begin();
+        let extended = session.extend_log();
+        self.health.end_step();
+        match extended {
             Ok(is_useful) => is_useful,
             Err(StoreError::Busy(_)) => false,
             // As after a failed commit.
             Err(_) => {
                 self.session = None;
                 self.in_doubt = true;
+                self.extension_failed = true;
                 false
             }
         }

@@ -1,22 +1,76 @@
 //! Tests of the writer thread, with SQLite.
 
 use super::*;
+use crate::store::engine::driver::ReaderSession;
 use crate::store::engine::job::JobOutcome;
 use crate::store::engine::transaction;
 use crate::store::sqlite::driver::SqliteDriver;
+use crate::store::sqlite::faults;
+
+const TEBIBYTE: u64 = 1 << 40;
+
+/// A database in a file, and the free space of its disk.
+#[derive(Debug)]
+struct DriverWithSpace {
+    sqlite: SqliteDriver,
+    available: u64,
+}
+
+impl Driver for DriverWithSpace {
+    fn create(&self) -> Result<()> {
+        self.sqlite.create()
+    }
+
+    fn migrate(&self) -> Result<()> {
+        self.sqlite.migrate()
+    }
+
+    fn schema(&self) -> Result<(usize, usize)> {
+        self.sqlite.schema()
+    }
+
+    fn open_writer(&self, in_doubt: bool) -> Result<Box<dyn WriterSession>> {
+        self.sqlite.open_writer(in_doubt)
+    }
+
+    fn open_reader(&self) -> Result<Box<dyn ReaderSession>> {
+        self.sqlite.open_reader()
+    }
+
+    fn erase_log(&self) -> Result<bool> {
+        self.sqlite.erase_log()
+    }
+
+    fn disk_space(&self) -> Option<DiskSpace> {
+        Some(DiskSpace {
+            total: TEBIBYTE,
+            available: self.available,
+        })
+    }
+}
+
+/// A new database.
+fn create(folder: &std::path::Path, available: u64) -> DriverWithSpace {
+    let sqlite = SqliteDriver::of(&folder.join("vestibule.db"));
+    sqlite.create().expect("a file");
+    sqlite.migrate().expect("a schema");
+    DriverWithSpace { sqlite, available }
+}
 
 /// The writer of a new database.
-fn start(folder: &std::path::Path) -> (Arc<SqliteDriver>, Writer) {
+fn start(folder: &std::path::Path) -> (Arc<DriverWithSpace>, Writer) {
+    start_with_space(folder, TEBIBYTE)
+}
+
+fn start_with_space(folder: &std::path::Path, available: u64) -> (Arc<DriverWithSpace>, Writer) {
     let path = folder.join("vestibule.db");
-    let driver = Arc::new(SqliteDriver::of(&path));
-    driver.create().expect("a file");
-    driver.migrate().expect("a schema");
+    let driver = Arc::new(create(folder, available));
     let notifier = Arc::new(Notifier::beside(&path));
     let writer = Writer::start(driver.clone(), notifier, Arc::default(), |_, _| false);
     (driver, writer.expect("a thread"))
 }
 
-fn paused(driver: &SqliteDriver) -> Vec<String> {
+fn paused(driver: &DriverWithSpace) -> Vec<String> {
     let tx: &Tx = &*driver.open_reader().expect("open");
     let sql = "SELECT destination FROM paused_destination ORDER BY destination";
     tx.all(sql, &[]).expect("names")
@@ -190,4 +244,59 @@ async fn the_log_is_not_extended_while_operations_wait() {
     assert!(!is_useful);
     assert!(log_length(folder.path()) <= length + (1 << 20));
     assert_eq!(paused(&driver), ["waiting"]);
+}
+
+#[tokio::test]
+async fn the_log_is_not_extended_unless_there_is_ample_space() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (driver, writer) = start_with_space(folder.path(), 1 << 30);
+    let pausing = writer.run(0, |work| pause(work, "desk"));
+    pausing.await.expect("done");
+    let length = log_length(folder.path());
+    assert!(!writer.extend_log().await);
+    assert_eq!(log_length(folder.path()), length);
+    assert_eq!(paused(&driver), ["desk"]);
+}
+
+/// Commits would have to wait again and again until the log was emptied.
+#[tokio::test]
+async fn the_log_is_not_extended_again_after_a_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (driver, writer) = start(folder.path());
+    let pausing = |name: &'static str| writer.run(0, move |work| pause(work, name));
+    pausing("before").await.expect("done");
+    // In the thread of the writer. The transaction writes nothing, so the next step is the first to sync.
+    let failing = writer.run(0, |_| {
+        faults::fail_sync();
+        Ok(())
+    });
+    failing.await.expect("done");
+    assert!(!writer.extend_log().await, "the sync failed");
+    pausing("after").await.expect("done");
+    let length = log_length(folder.path());
+    assert!(!writer.extend_log().await);
+    assert_eq!(log_length(folder.path()), length);
+    assert_eq!(paused(&driver), ["after", "before"]);
+}
+
+/// A message needs more than the reserve, so the unused pages count before only the reserve is left.
+#[test]
+fn unused_pages_count_as_space_unless_there_is_ample() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut driver = create(folder.path(), 0);
+    let session = driver.open_writer(false).expect("open");
+    let tx: &Tx = &*session;
+    for sql in [
+        "CREATE TABLE filling AS SELECT zeroblob(1000000) AS octets",
+        "DROP TABLE filling",
+    ] {
+        tx.run(sql, &[]).expect(sql);
+    }
+    let reserve = 512 << 20;
+    for (available, counts) in [(reserve - 1, true), (reserve, true), (TEBIBYTE, false)] {
+        driver.available = available;
+        let measured = measure(&driver, tx).expect("a disk").available;
+        assert_eq!(measured >= available + 1_000_000, counts, "{available}");
+        assert!(counts || measured == available, "{measured}");
+    }
 }

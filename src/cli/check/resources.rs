@@ -58,17 +58,22 @@ pub(super) fn database(config: &Config) -> Finding {
         Ok(space) => {
             let free = space.available;
             let detail = format!("{shown} is writable, {} free", round_down(free));
-            let reserve = match config.store {
-                StoreConfig::Sqlite => space.reserve(),
-                StoreConfig::Postgres(_) => 0,
-            };
-            let messages = config.smtp.max_message_size.saturating_mul(2);
-            room(check, detail, free, messages.max(reserve))
+            room(check, detail, free, least_space(config, space))
         }
     }
 }
 
-/// The free space must be at least `least`: two messages of the maximum size, and the reserve that mail must not use.
+/// Space that the largest message needs: twice its size, besides the reserve that mail must not use.
+pub(super) fn least_space(config: &Config, space: DiskSpace) -> u64 {
+    let reserve = match config.store {
+        StoreConfig::Sqlite => space.reserve(),
+        StoreConfig::Postgres(_) => 0,
+    };
+    let message = config.smtp.max_message_size.saturating_mul(2);
+    message.saturating_add(reserve)
+}
+
+/// The free space must be at least `least`.
 pub(super) fn room(check: &str, detail: String, free: u64, least: u64) -> Finding {
     if free < least {
         let remedy = "free some space: mail is refused (4xx) before the disk is full";

@@ -24,7 +24,7 @@ Examples:
   vestibule deliveries list
   vestibule deliveries list --json")]
     List,
-    /// Pause a destination or hook: its requests or events are queued
+    /// Pause a destination or hook: its requests or calls wait
     #[command(after_help = "\
 Examples:
   vestibule deliveries pause helpdesk")]

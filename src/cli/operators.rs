@@ -40,7 +40,7 @@ Examples:
   vestibule operators list
   vestibule operators list --json")]
     List,
-    /// Set a new password; ends the operator's sessions
+    /// Set a new password; ends the operator's sessions and tokens
     #[command(after_help = "\
 Examples:
   vestibule operators password ann")]

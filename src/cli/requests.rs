@@ -86,7 +86,7 @@ pub struct ListRequests {
     /// Only requests received longer ago than this, such as 3d or 1h30m
     #[arg(long, value_name = "TIME", value_parser = age)]
     older_than: Option<Duration>,
-    /// Only requests received since then
+    /// Only requests received more recently than this
     #[arg(long, value_name = "TIME", value_parser = age)]
     newer_than: Option<Duration>,
     /// List the oldest first

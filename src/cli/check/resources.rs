@@ -58,17 +58,21 @@ pub(super) fn database(config: &Config) -> Finding {
         Ok(space) => {
             let free = space.available;
             let detail = format!("{shown} is writable, {} free", round_down(free));
-            let largest = config.smtp.max_message_size;
-            let least = match config.store {
-                StoreConfig::Sqlite => space.least_for(largest),
-                StoreConfig::Postgres(_) => largest.saturating_mul(2),
-            };
-            room(check, detail, free, least)
+            room(check, detail, free, least_space(config, space))
         }
     }
 }
 
-/// The free space must be at least `least`: two messages of the maximum size, and the reserve that mail must not use.
+/// Space that the largest message needs: twice its size, besides the reserve that mail must not use.
+pub(super) fn least_space(config: &Config, space: DiskSpace) -> u64 {
+    let largest = config.smtp.max_message_size;
+    match config.store {
+        StoreConfig::Sqlite => space.least_for(largest),
+        StoreConfig::Postgres(_) => largest.saturating_mul(2),
+    }
+}
+
+/// The free space must be at least `least`.
 pub(super) fn room(check: &str, detail: String, free: u64, least: u64) -> Finding {
     if free < least {
         let remedy = "free some space: mail is refused (4xx) before the disk is full";

@@ -7,6 +7,7 @@ use jiff::{Span, Timestamp, ToSpan};
 use rustls_pki_types::CertificateDer;
 
 use super::*;
+use crate::store::DiskSpace;
 
 const OFFLINE: Args = Args { offline: true };
 const ONLINE: Args = Args { offline: false };
@@ -129,6 +130,14 @@ fn a_disk_that_fills_up_is_reported_before_it_is_full() {
         };
         assert!(fits, "{free}: {finding:?}");
     }
+    let trial = Trial::new();
+    let config = trial.config(any_port(), "type = \"maildir\"\npath = \"desk\"");
+    let space = DiskSpace {
+        total: 1 << 40,
+        available: 0,
+    };
+    let least = resources::least_space(&config, space);
+    assert_eq!(least, (512 + 2 * 25) * MIB, "the reserve and a message");
 }
 
 /// A server that occupies a port and greets every client with this text.

@@ -101,7 +101,7 @@ impl Health {
         self.attempts.notified().await;
     }
 
-    /// True if the last attempt to commit ended so long ago.
+    /// True if no commit is in progress, and the last attempt ended at least this long ago.
     pub(crate) fn has_been_idle_for(&self, time: Duration) -> bool {
         let commits = self.commits();
         let is_old = |last: Commit| last.at.elapsed() >= time;

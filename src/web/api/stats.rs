@@ -8,9 +8,9 @@ use super::input::Query;
 use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
 use super::values::{Age, Limit};
-use crate::domain::PortalName;
+use crate::domain::{PortalName, Timestamp};
 use crate::operations::{self, Stats};
-use crate::store::AuditEntry;
+use crate::store::{AuditEntry, AuditFilter};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -36,7 +36,17 @@ pub(super) async fn show(
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct AuditPart {
+pub(super) struct AuditQuery {
+    /// Only actions of this operator, or of this system user at the command line.
+    #[param(example = "ann")]
+    operator: Option<String>,
+    /// Only this event.
+    #[param(example = "request.released")]
+    event: Option<String>,
+    /// Only actions since then.
+    since: Option<Timestamp>,
+    /// Only actions before then.
+    until: Option<Timestamp>,
     /// Maximum number of entries.
     #[param(inline)]
     limit: Limit,
@@ -46,8 +56,14 @@ pub(super) struct AuditPart {
 
 pub(super) async fn audit(
     call: Call,
-    Query(part): Query<AuditPart>,
+    Query(wanted): Query<AuditQuery>,
 ) -> Result<ListBody<AuditEntry>, Problem> {
-    let page = part.limit.page(part.after);
-    Ok(call.app.store.audit(page).await?.into())
+    let filter = AuditFilter {
+        operator: wanted.operator,
+        event: wanted.event,
+        since: wanted.since,
+        until: wanted.until,
+        page: wanted.limit.page(wanted.after),
+    };
+    Ok(call.app.store.audit(filter).await?.into())
 }

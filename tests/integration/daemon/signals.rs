@@ -119,6 +119,16 @@ fn a_reload_adds_a_portal_without_dropping_a_connection() {
     assert!(reply.starts_with("250"), "{reply}");
 }
 
+#[test]
+fn a_reload_changes_which_peers_are_trusted() {
+    let strict = STANDARD.replace("[smtp]", "[smtp]\ntrusted_peers = [\"192.0.2.1\"]");
+    let harness = Harness::start(&strict);
+    assert!(Smtp::connect(harness.smtp).is_err(), "not trusted");
+    fs::write(harness.path("vestibule.toml"), STANDARD).expect("a file");
+    harness.signal(Signal::HUP);
+    wait_for("the reload", || Smtp::connect(harness.smtp).ok());
+}
+
 /// RCPT was answered before the reload. Nothing would ever deliver a message for a portal that is gone.
 #[test]
 fn a_message_under_way_goes_by_the_portals_at_its_end() {

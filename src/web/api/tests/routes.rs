@@ -83,6 +83,18 @@ async fn a_customer_is_created_shown_and_acted_on_and_the_audit_names_the_operat
         assert_eq!(part["items"][0]["event"], event);
         after = format!("&after={}", part["next"].as_str().unwrap_or_default());
     }
+    for (filter, expected) in [
+        ("event=account.blocked", 1),
+        ("event=account.blocked&operator=the-agent", 1),
+        ("event=account.blocked&operator=nobody", 0),
+        ("event=account.blocked&since=2000-01-01T00:00:00Z", 1),
+        ("event=account.blocked&until=2000-01-01T00:00:00Z", 0),
+    ] {
+        let path = format!("/audit?{filter}");
+        let part = object(&get(&harness, &agent, &path).await, StatusCode::OK);
+        let found = part["items"].as_array().map(Vec::len);
+        assert_eq!(found, Some(expected), "{filter}: {part}");
+    }
 }
 
 #[tokio::test]

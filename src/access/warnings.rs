@@ -1,8 +1,9 @@
 //! Warnings about settings that are valid but probably unintended.
 
 use super::mailbox_provider::is_mailbox_provider;
-use super::settings::{AccessSettings, Settings};
-use crate::domain::{DomainPattern, public_suffix};
+use super::settings::{AccessSettings, Settings, Source};
+use super::settings_key::Key;
+use crate::domain::{DomainPattern, PortalName, public_suffix};
 
 /// A valid but probably unintended setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum Warning {
     },
     #[error("{0}: unknown top-level domain")]
     UnknownTopLevel(DomainPattern),
+    /// The site's value was changed, and a portal overrides it.
+    #[error("portal {portal} has its own {}, and the change does not apply to it", .key.as_str())]
+    Overridden { key: Key, portal: PortalName },
 }
 
 impl Settings {
@@ -82,13 +86,35 @@ impl Settings {
 }
 
 impl AccessSettings {
-    /// Warnings that did not apply to `before` already.
+    /// Warnings that did not apply to `before` already, and those about the change itself.
     #[must_use]
     pub fn warnings_beside(&self, before: &Self) -> Vec<Warning> {
         let known = before.warnings();
         let mut warnings = self.warnings();
         warnings.retain(|warning| !known.contains(warning));
+        warnings.extend(self.overridden_changes(before));
         warnings
+    }
+
+    /// Changes of the site's settings that do not apply to a portal, because it overrode them before and still does.
+    fn overridden_changes(&self, before: &Self) -> Vec<Warning> {
+        let mut overridden = Vec::new();
+        for change in before.changes_to(self) {
+            if change.portal.is_some() {
+                continue;
+            }
+            for portal in self.portals.keys() {
+                let is_own =
+                    |settings: &Self| settings.source(change.key, Some(portal)) == Source::Portal;
+                if is_own(before) && is_own(self) {
+                    overridden.push(Warning::Overridden {
+                        key: change.key,
+                        portal: portal.clone(),
+                    });
+                }
+            }
+        }
+        overridden
     }
 }
 
@@ -98,6 +124,31 @@ mod tests {
 
     fn pattern(text: &str) -> DomainPattern {
         DomainPattern::parse(text).expect(text)
+    }
+
+    #[test]
+    fn a_change_that_a_portal_overrides_causes_a_warning() {
+        let portal = PortalName::parse("hr").expect("a name");
+        let (approved, allowed) = (Key::InternalApprovedDomains, Key::ExternalAllowedDomains);
+        let inherited = AccessSettings::default();
+        let overridden = inherited.with_domains(Some(&portal), approved, &[pattern("corp.com")]);
+        assert!(overridden.warnings_beside(&inherited).is_empty());
+
+        let changed = overridden.with_domains(None, approved, &[pattern("people.com")]);
+        let warning = Warning::Overridden {
+            key: approved,
+            portal: portal.clone(),
+        };
+        assert_eq!(changed.warnings_beside(&overridden), [warning.clone()]);
+        assert_eq!(
+            warning.to_string(),
+            "portal hr has its own internal.approved_domains, and the change does not apply to it"
+        );
+        // Another setting of the site, and a change of the portal's own list.
+        let other = overridden.with_domains(None, allowed, &[pattern("people.com")]);
+        assert!(other.warnings_beside(&overridden).is_empty());
+        let own = overridden.with_domains(Some(&portal), approved, &[pattern("people.com")]);
+        assert!(own.warnings_beside(&overridden).is_empty());
     }
 
     #[test]

@@ -5,7 +5,6 @@ mod show;
 mod simulate;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
@@ -14,10 +13,10 @@ use super::failure::{CommandError, CommandResult};
 use super::output::Output;
 use super::paging::Paging;
 use super::recover::{RecoverySelection, recover as take_up};
-use super::requests::{age, ago};
+use super::time_range::instant;
 use super::{settings_file, try_address};
 use crate::access::{AccessSettings, Assignment, Key};
-use crate::domain::{DomainPattern, EmailAddress, PortalName, join};
+use crate::domain::{DomainPattern, EmailAddress, PortalName, Timestamp, join};
 use change::change;
 
 #[derive(Debug, Subcommand)]
@@ -218,9 +217,9 @@ pub struct Simulate {
     /// TOML as `export` writes it, or a configuration with an [access] section
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Only messages of this period
-    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = age)]
-    since: Duration,
+    /// Only messages since this time: a day, a time, or how long ago
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = instant)]
+    since: Timestamp,
     /// Only messages for this portal
     #[arg(long, value_name = "NAME")]
     portal: Option<PortalName>,
@@ -292,7 +291,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             let draft = read_draft(&context, &simulate.file)?;
             let portal = context.portal(simulate.portal)?;
             let most = usize::try_from(simulate.limit).unwrap_or(usize::MAX);
-            simulate::run(&context, draft, portal, ago(simulate.since), most, out).await
+            simulate::run(&context, draft, portal, simulate.since, most, out).await
         }
     }
 }

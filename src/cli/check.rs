@@ -199,26 +199,6 @@ fn settings(config: &Config) -> Vec<Finding> {
             ));
         }
     }
-    let portals = config.portals.iter().map(|portal| Some(&portal.name));
-    let mut said = Vec::new();
-    for portal in std::iter::once(None).chain(portals) {
-        for warning in config.access.effective(portal).warnings() {
-            // A portal inherits the site's settings together with their warnings.
-            if said.contains(&warning) {
-                continue;
-            }
-            let check = portal.map_or_else(
-                || "access".to_owned(),
-                |name| format!("portal[{name}].access"),
-            );
-            findings.push(Finding::warning(
-                check,
-                warning.to_string(),
-                "ignore this if it is intended; it applies to the first start only",
-            ));
-            said.push(warning);
-        }
-    }
     findings
 }
 

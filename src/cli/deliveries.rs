@@ -4,11 +4,13 @@ use clap::{Args, Subcommand};
 
 use super::context::{Context, Global, actor};
 use super::failure::{CommandError, CommandResult};
-use super::output::{Output, TableColumn, columns, or_dash, time};
+use super::output::{Output, TableColumn, columns, note, or_dash, time};
 use super::paging::Paging;
 use super::time_range::TimeRange;
 use crate::domain::{DestinationName, EmailAddress, HOOK_EVENTS, join};
-use crate::operations::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
+use crate::operations::{
+    QueueState, QueueStatus, find_queue, list_queues, retry_queue, set_paused,
+};
 use crate::store::{FailedCall, FailedCallFilter};
 
 #[derive(Debug, Subcommand)]
@@ -146,20 +148,28 @@ async fn pause(
     check(context, &name)?;
     let Context { store, config } = context;
     set_paused(store, config, &name, paused, actor()).await?;
-    print_queue(context, &name, out).await
+    print_queue(&find_queue(store, config, &name).await?, out)
 }
 
 async fn retry(context: &Context, which: QueueArg, out: &mut Output) -> CommandResult {
     let QueueArg { destination: name } = which;
     check(context, &name)?;
-    retry_queue(&context.store, &context.config, &name, actor()).await?;
-    print_queue(context, &name, out).await
+    let Context { store, config } = context;
+    retry_queue(store, config, &name, actor()).await?;
+    let queue = find_queue(store, config, &name).await?;
+    print_queue(&queue, out)?;
+    if queue.state == QueueState::Paused {
+        out.flush()?;
+        note(format_args!(
+            "nothing is attempted until it is resumed: vestibule deliveries resume {name}"
+        ));
+    }
+    Ok(())
 }
 
-async fn print_queue(context: &Context, name: &DestinationName, out: &mut Output) -> CommandResult {
-    let queue = find_queue(&context.store, &context.config, name).await?;
+fn print_queue(queue: &QueueStatus, out: &mut Output) -> CommandResult {
     if out.is_json() {
-        return out.object(&queue);
+        return out.object(queue);
     }
     let stopped = match queue.stopped {
         0 => String::new(),

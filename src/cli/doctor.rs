@@ -58,18 +58,27 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
 fn inside(database: &Location, config: &Config) -> Vec<Finding> {
     let found = match store::examine(database) {
         Ok(found) => found,
+        Err(StoreError::Damaged(cause)) => {
+            let detail = format!("{database} is damaged: {cause}");
+            return vec![Finding::problem("database", detail, RESTORE)];
+        }
         Err(error) => {
-            let remedy = match error {
-                StoreError::Damaged(_) => RESTORE,
-                StoreError::NewerSchema { .. } => {
-                    "install the version of vestibule that created it"
-                }
-                _ => "run it as the service's user: sudo -u vestibule vestibule doctor",
+            let remedy = if matches!(error, StoreError::NewerSchema { .. }) {
+                "install the version of vestibule that created it"
+            } else {
+                "run it as the service's user: sudo -u vestibule vestibule doctor"
             };
             return vec![Finding::problem("database", error.to_string(), remedy)];
         }
     };
     let mut findings = vec![file(database, &found)];
+    if let Some(moved) = found.moved() {
+        findings.push(Finding::problem(
+            "store",
+            moved,
+            "set [store] to that location, or reopen this one: vestibule transfer --undo",
+        ));
+    }
     if found.schema == found.known_schema {
         findings.extend(ledger(&found));
         findings.push(clock(&found, Timestamp::now()));
@@ -114,7 +123,12 @@ fn ledger(found: &Examination) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut said = Vec::new();
     for violation in &found.violations {
-        if said.contains(&violation.invariant) || found.damage() == Some(&violation.place) {
+        // These two have findings of their own.
+        let place = Some(violation.place.as_str());
+        if found.damage() == place || found.moved() == place {
+            continue;
+        }
+        if said.contains(&violation.invariant) {
             continue;
         }
         said.push(violation.invariant);

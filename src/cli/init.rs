@@ -130,7 +130,8 @@ fn describe_next_steps(path: &Path, config: &Config, output: &mut impl Write) ->
     {
         writeln!(
             output,
-            "Nobody may write yet; after the first start: vestibule access approve DOMAIN."
+            "Nobody may write yet; after the first start: vestibule access approve DOMAIN --config {}",
+            path.display()
         )?;
     }
     writeln!(

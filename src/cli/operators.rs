@@ -207,9 +207,10 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
                 return out.line(format_args!("{name}: token {id} was revoked"));
             }
             let ended = end_all_keys(&store, name.clone(), actor()).await?;
-            out.line(format_args!(
-                "{name}: {ended} sessions and tokens were revoked"
-            ))
+            out.line(match ended {
+                1 => format!("{name}: 1 session or token was revoked"),
+                ended => format!("{name}: {ended} sessions and tokens were revoked"),
+            })
         }
     }
 }

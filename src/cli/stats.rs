@@ -1,12 +1,10 @@
 //! `stats`: counts of messages, of their outcomes, and of queues.
 
-use std::time::Duration;
-
 use super::context::Global;
 use super::failure::CommandResult;
 use super::output::{Output, TableColumn, columns, note, or_dash, time};
-use super::requests::{age, ago};
-use crate::domain::PortalName;
+use super::time_range::instant;
+use crate::domain::{PortalName, Timestamp};
 use crate::operations::count_messages;
 use crate::store::{EntryCount, HeldDomain, RequestCount};
 
@@ -17,9 +15,9 @@ Examples:
   vestibule stats --since 1h --portal it
   vestibule stats --since 30d --json")]
 pub struct Args {
-    /// Count messages of this period, such as 1h or 30d
-    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = age)]
-    since: Duration,
+    /// Count messages since this time: a day, a time, or how long ago, such as 30d
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = instant)]
+    since: Timestamp,
     /// Only this portal
     #[arg(long, value_name = "NAME")]
     portal: Option<PortalName>,
@@ -85,7 +83,7 @@ const HELD: &[TableColumn<HeldDomain>] = columns! { held: HeldDomain;
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
     let portal = context.listed_portal(args.portal).await?;
-    let since = ago(args.since);
+    let since = args.since;
     let counts = count_messages(&context.store, since, portal.as_ref()).await?;
     if out.is_json() {
         return out.object(&counts);

@@ -16,7 +16,7 @@ pub struct TimeRange {
 }
 
 /// A time: RFC 3339, a day in the zone of the machine, or how long ago.
-fn instant(text: &str) -> Result<Timestamp, String> {
+pub fn instant(text: &str) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse() {
         return Ok(at);
     }

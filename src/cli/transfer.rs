@@ -29,7 +29,7 @@ Exit status: 0 the store was moved, 1 it was not moved, and may be closed until
 the transfer is repeated or undone.")]
 #[group(id = "what", required = true, multiple = false, args = ["to", "undo"])]
 pub struct Args {
-    /// A postgres:// URL as in [store], or a file that does not exist yet
+    /// A postgres:// URL as in [store], or the full path of a file that does not exist yet
     #[arg(long, value_name = "URL|FILE")]
     to: Option<String>,
     /// The file with the password of the server
@@ -80,9 +80,25 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
     }
     out.line(format_args!(
         "{there}: {} rows of {} tables copied and verified\n\
-         {here}: closed; set [store] to the new location and start the daemon",
-        done.rows, done.tables
+         {here}: closed; {}, and start the daemon",
+        done.rows,
+        done.tables,
+        describe_settings(&there)
     ))
+}
+
+/// The change of the configuration that makes a location the current one.
+fn describe_settings(there: &Location) -> String {
+    let Location::File(file) = there else {
+        return "set [store] to the new location".to_owned();
+    };
+    let rename = if file.ends_with("vestibule.db") {
+        ""
+    } else {
+        "rename the new file to vestibule.db, "
+    };
+    let folder = file.parent().unwrap_or(file).display();
+    format!("{rename}set type = \"sqlite\" in [store] and data_dir = \"{folder}\"")
 }
 
 fn undo(here: &Location, out: &mut Output) -> CommandResult {
@@ -110,7 +126,16 @@ fn place(text: &str, args: &Args) -> Result<Location, CommandError> {
                 "--password-file and --ca-file apply to a server, but --to names a file".to_owned(),
             ));
         }
-        return Ok(Location::from(Path::new(text)));
+        let file = Path::new(text);
+        // Also a URL without its scheme. It may contain a password, so the error does not quote it.
+        if !file.is_absolute() {
+            return Err(CommandError::Usage(
+                "--to: write a postgres:// URL, or the full path of a file, as in \
+                 /var/lib/vestibule/vestibule.db"
+                    .to_owned(),
+            ));
+        }
+        return Ok(Location::from(file));
     }
     // The text may contain a password, so the error does not quote it.
     let mut server = PostgresServer::parse(text)

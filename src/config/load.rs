@@ -53,6 +53,7 @@ impl Config {
                 ErrorKind::NotFound => {
                     "; write one with vestibule init, or name another with --config"
                 }
+                ErrorKind::PermissionDenied => "; run the command as root or as the service's user",
                 _ => "",
             };
             ConfigErrors::of_file(&path, format_args!("{}{remedy}", super::why(&cause)))

@@ -4,9 +4,10 @@
 //! A socket unit keeps its port open while the service is down, so that an upgrade refuses no connection: new
 //! connections wait in the socket until the next process accepts them (`sd_listen_fds(3)`).
 
+use std::io;
 use std::net::SocketAddr;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use listenfd::ListenFd;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -75,7 +76,7 @@ impl Listeners {
 
     /// # Errors
     /// Errors of the operating system.
-    pub fn bound_addresses(&self) -> std::io::Result<BoundAddresses> {
+    pub fn bound_addresses(&self) -> io::Result<BoundAddresses> {
         Ok(BoundAddresses {
             smtp: self
                 .smtp
@@ -91,7 +92,25 @@ impl Listeners {
 async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
-        .with_context(|| format!("{key}: cannot listen on {address}; is another program using it?"))
+        .map_err(|cause| anyhow!("{key}: {}", describe_bind_error(address, &cause)))
+}
+
+/// Describes why the daemon cannot listen on an address, and what to do about it.
+fn describe_bind_error(address: SocketAddr, cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "{address} is used by another program, which may be a running vestibule; to find it: \
+             ss -ltnp 'sport = :{}'",
+            address.port()
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this machine does not have the address {}", address.ip())
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            "this user may not listen on {address}; use a port above 1023, or a socket unit"
+        ),
+        _ => format!("cannot listen on {address}: {cause}"),
+    }
 }
 
 /// Sockets passed by systemd.
@@ -158,6 +177,18 @@ mod tests {
         assert_eq!(named("smtp", 2), ["smtp", ""]);
         assert_eq!(named("", 1), [""]);
         assert!(named("smtp:http", 0).is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named_with_the_key_and_the_remedy() {
+        let socket = a_socket().await;
+        let address = socket.local_addr().expect("its address");
+        let refused = bind(address, "smtp.listen").await;
+        let text = refused.expect_err("in use").to_string();
+        let found = format!("smtp.listen: {address} is used by another program");
+        assert!(text.starts_with(&found), "{text}");
+        let remedy = format!("ss -ltnp 'sport = :{}'", address.port());
+        assert!(text.ends_with(&remedy), "{text}");
     }
 
     #[tokio::test]

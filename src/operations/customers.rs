@@ -186,7 +186,8 @@ pub fn may_get_mail(account: &Account) -> Result<()> {
     };
     if let Some(state) = needs_none {
         return Err(StoreError::NotAllowed(format!(
-            "{address} is {state}; only an account that can be verified gets a verification mail"
+            "{address} is {state}; only an account that is not verified and not blocked gets a \
+             verification mail"
         )));
     }
     if !address.is_usable() {

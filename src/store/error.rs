@@ -18,7 +18,7 @@ pub enum StoreError {
     Refused(String),
     #[error("the database cannot be written: {0}")]
     ReadOnly(String),
-    #[error("the database is damaged: {0}")]
+    #[error("the database is damaged (vestibule doctor says what to do): {0}")]
     Damaged(String),
     /// One row has invalid content; other rows are not affected.
     #[error("a row of the database is damaged: {0}")]

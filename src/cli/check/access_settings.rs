@@ -1,6 +1,7 @@
-//! Findings about access settings that admit everybody, or nobody.
+//! Findings about access settings that admit everybody, or nobody, and about those of the configuration file that are
+//! probably unintended.
 //!
-//! Judges the current settings; before the first start, those of the configuration file.
+//! Judges the current settings; before the first start, those of the configuration file, which apply from then on.
 
 use super::Finding;
 use crate::access::{AccessSettings, Effective};
@@ -11,10 +12,41 @@ use crate::store::{Location, access_settings_of};
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     // A database that cannot be read is reported by another finding.
     let in_force = access_settings_of(&Location::of(config)).ok().flatten();
-    judge(config, in_force.as_ref().unwrap_or(&config.access))
+    let Some(in_force) = in_force else {
+        let mut findings = warnings(config);
+        findings.extend(judge(config, &config.access));
+        return findings;
+    };
+    judge(config, &in_force)
 }
 
-fn judge(config: &Config, settings: &AccessSettings) -> Vec<Finding> {
+/// Warnings about the settings of the configuration file.
+fn warnings(config: &Config) -> Vec<Finding> {
+    let portals = config.portals.iter().map(|portal| Some(&portal.name));
+    let mut findings = Vec::new();
+    let mut said = Vec::new();
+    for portal in std::iter::once(None).chain(portals) {
+        for warning in config.access.effective(portal).warnings() {
+            // A portal inherits the site's settings together with their warnings.
+            if said.contains(&warning) {
+                continue;
+            }
+            let check = portal.map_or_else(
+                || "access".to_owned(),
+                |name| format!("portal[{name}].access"),
+            );
+            findings.push(Finding::warning(
+                check,
+                warning.to_string(),
+                "ignore this if it is intended; after the first start: vestibule access",
+            ));
+            said.push(warning);
+        }
+    }
+    findings
+}
+
+pub(super) fn judge(config: &Config, settings: &AccessSettings) -> Vec<Finding> {
     let scopes: Vec<(&PortalName, Effective)> = config
         .portals
         .iter()

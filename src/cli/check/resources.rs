@@ -14,6 +14,9 @@ use crate::store::DiskSpace;
 /// Free space below which a warning is given.
 const LITTLE_ROOM: u64 = 1 << 30;
 
+/// Remedy for what this user may not use, but the service's user may.
+const AS_SERVICE: &str = "run the check as the service's user (sudo -u vestibule vestibule check)";
+
 /// Timeout for connecting to a program on one of our ports, and for each read of its greeting.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -31,13 +34,14 @@ pub(super) fn database(config: &Config) -> Finding {
         );
     }
     if let Err(what) = writable(folder) {
-        return Finding::problem(
-            check,
-            what,
+        let remedy = if folder.is_dir() {
+            format!("{AS_SERVICE}, or give it to that user: chown vestibule: {shown}")
+        } else {
             format!(
                 "create it for the service's user: install -d -m 0700 -o vestibule -g vestibule {shown}"
-            ),
-        );
+            )
+        };
+        return Finding::problem(check, what, remedy);
     }
     // The database file may belong to another user, after a command that was run by root.
     for file in [config.database(), wal(&config.database())] {
@@ -45,7 +49,7 @@ pub(super) fn database(config: &Config) -> Finding {
             return Finding::problem(
                 check,
                 format!("{} cannot be written by this user", file.display()),
-                "run the check as the service's user, or: chown vestibule: the files in it",
+                format!("{AS_SERVICE}, or: chown vestibule: the files in it"),
             );
         }
     }
@@ -208,21 +212,25 @@ pub(super) fn folders_and_programs(config: &Config) -> Vec<Finding> {
     for (name, destination) in &config.destinations {
         let check = label(name, destination);
         match destination {
-            Destination::Maildir(maildir) => findings.push(folder(check, &maildir.path)),
+            Destination::Maildir(maildir) => findings.push(folder(check, &maildir.path, config)),
             Destination::Command(command) => findings.push(program(check, &command.program)),
             Destination::Smtp(_) | Destination::Webhook(_) => {}
         }
     }
     if let Outgoing::File(dir) = &config.outgoing {
-        findings.push(folder("outgoing (file)".to_owned(), dir));
+        findings.push(folder("outgoing (file)".to_owned(), dir, config));
     }
     findings
 }
 
-/// Checks an existing Maildir's own folders; missing ones are created later.
-fn folder(check: String, path: &Path) -> Finding {
+/// Checks an existing Maildir's own folders; missing ones are created later, and so is the data folder.
+fn folder(check: String, path: &Path, config: &Config) -> Finding {
     let inner = ["tmp", "new", "cur"].map(|name| path.join(name));
-    let state = writable_or_to_be_made(path).and_then(|()| {
+    let above = match path.parent() {
+        Some(above) if above == config.data_dir && !above.exists() => above,
+        _ => path,
+    };
+    let state = writable_or_to_be_made(above).and_then(|()| {
         inner
             .iter()
             .filter(|folder| folder.exists())
@@ -231,6 +239,13 @@ fn folder(check: String, path: &Path) -> Finding {
     match state {
         Ok(()) if path.exists() => Finding::ok(check, format!("{} is writable", path.display())),
         Ok(()) => Finding::ok(check, format!("{} can be created", path.display())),
+        Err(what) if path.is_dir() => Finding::problem(
+            check,
+            what,
+            format!(
+                "{AS_SERVICE}, or let that user write to it, and add ReadWritePaths= to the unit"
+            ),
+        ),
         Err(what) => Finding::problem(
             check,
             what,

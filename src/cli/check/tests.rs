@@ -103,7 +103,7 @@ fn missing_and_inaccessible_files_are_problems_with_a_remedy() {
 #[test]
 fn a_data_folder_that_the_start_creates_is_not_a_problem() {
     let trial = Trial::new();
-    let config = trial.config(any_port(), "type = \"maildir\"\npath = \"desk\"");
+    let config = trial.config(any_port(), "type = \"maildir\"\npath = \"data/desk\"");
     std::fs::remove_dir(&config.data_dir).expect("its folder");
     let findings = of(&config, OFFLINE);
     let finding = found(&findings, "data_dir");
@@ -332,6 +332,30 @@ fn unintended_settings_that_work_are_warnings() {
 }
 
 #[test]
+fn the_access_settings_of_the_file_are_judged_before_the_first_start_only() {
+    let trial = Trial::new();
+    let config = trial.config(
+        any_port(),
+        "type = \"maildir\"\npath = \"desk\"\n[access]\ninternal.approved_domains = [\"gmail.com\"]",
+    );
+    let judges_file = || {
+        let findings = access_settings::findings(&config);
+        let mut details = findings.iter().map(|finding| &finding.detail);
+        details.any(|detail| detail.contains("gmail.com"))
+    };
+    assert!(judges_file());
+    let store = crate::store::Store::open(&config.database()).expect("a database");
+    let seeded = crate::cli::wait(async {
+        let now = crate::domain::Timestamp::now();
+        assert!(store.seed_access(config.access.clone(), now).await?);
+        Ok(())
+    });
+    seeded.expect("a revision");
+    drop(store);
+    assert!(!judges_file());
+}
+
+#[test]
 fn an_open_gate_and_a_closed_one_are_warnings() {
     for (access, expected) in [
         ("", Some("anybody may write to it")),
@@ -356,7 +380,7 @@ fn an_open_gate_and_a_closed_one_are_warnings() {
         let trial = Trial::new();
         let mut config = trial.config(any_port(), "type = \"maildir\"\npath = \"desk\"");
         config.access = toml::from_str(access).expect(access);
-        let findings = access_settings::findings(&config);
+        let findings = access_settings::judge(&config, &config.access);
         assert_eq!(
             findings.first().map(|finding| finding.state),
             expected.map(|_| State::Warning)

@@ -1,5 +1,7 @@
 //! The answers of `init`, with their defaults.
 
+use std::path::Path;
+
 use lettre::message::Mailbox as Author;
 
 use crate::config::{name_of_this_machine, time_zone};
@@ -149,9 +151,16 @@ impl Answers {
         }
     }
 
-    pub fn destination_place(&self) -> &str {
-        let example = self.destination.example();
-        self.destination_place.as_deref().unwrap_or(example)
+    /// The place of the destination. A Maildir is by default in the data folder, where the service may write.
+    pub fn destination_place(&self) -> String {
+        match (&self.destination_place, self.destination) {
+            (Some(place), _) => place.clone(),
+            (None, DestinationType::Maildir) => {
+                let folder = Path::new(&self.data_dir).join("helpdesk");
+                folder.display().to_string()
+            }
+            (None, destination) => destination.example().to_owned(),
+        }
     }
 
     /// Address of the author of verification mail.

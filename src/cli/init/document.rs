@@ -100,7 +100,7 @@ fn set_destination(text: &mut Document, answers: &Answers) {
     let mut keys = format!("type = {}\n{key} = {}\n", quote(&kind), quote(&place));
     // A webhook at a private address is refused unless this is set.
     if answers.destination == DestinationType::Webhook
-        && Url::parse(place).is_ok_and(|url| is_private(&url))
+        && Url::parse(&place).is_ok_and(|url| is_private(&url))
     {
         keys += "allow_private = true\n";
     }

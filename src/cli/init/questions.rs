@@ -217,7 +217,7 @@ pub(super) const QUESTIONS: &[InitQuestion] = &[
         value: "PLACE",
         text: "The server, folder, URL or program",
         explanation: "",
-        default: |answers| Ok(answers.destination_place().to_owned()),
+        default: |answers| Ok(answers.destination_place()),
         take: |answers, text| {
             let example = answers.destination.example();
             match answers.destination {

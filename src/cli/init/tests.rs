@@ -47,6 +47,8 @@ fn the_defaults_admit_nobody_and_the_file_is_private() {
     result.expect("a configuration");
     assert!(output.contains("vestibule check --config"), "{output}");
     assert!(output.contains("Nobody may write yet"), "{output}");
+    let approve = format!("access approve DOMAIN --config {}", path.display());
+    assert!(output.contains(&approve), "{output}");
     let config = load(&path);
     assert_eq!(config.portals[0].name.as_str(), "help");
     let access = &config.access.site;
@@ -177,6 +179,21 @@ fn only_the_requested_senders_are_admitted() {
             "{others}"
         );
     }
+}
+
+#[test]
+fn a_maildir_is_in_the_data_folder_by_default() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("vestibule.toml");
+    let options = [("data-dir", "/srv/mail/"), ("destination", "maildir")];
+    let (result, output) = init(&with_options(&path, &options), "");
+    result.unwrap_or_else(|failure| panic!("{failure}: {output}"));
+    let config = load(&path);
+    let destination = config.destinations.values().next().expect("one");
+    let Destination::Maildir(maildir) = destination else {
+        panic!("{destination:?}");
+    };
+    assert_eq!(maildir.path, Path::new("/srv/mail/helpdesk"));
 }
 
 #[test]

@@ -62,18 +62,17 @@ impl DiskSpace {
     /// # Errors
     /// `Full`.
     pub(crate) fn admit_mail(self, is_authenticated: bool, octets: usize) -> Result<()> {
-        let usable = if is_authenticated {
-            self.reserve().div_ceil(2)
-        } else {
-            0
-        };
-        if self.available.saturating_add(usable) >= self.least_for(octets as u64) {
+        let share = if is_authenticated { 2 } else { 1 };
+        let (reserved, needed) = (self.reserve() / share, 2 * octets as u64);
+        if self.available >= reserved + needed {
             return Ok(());
         }
         Err(StoreError::Full(format!(
-            "{} KiB are free, and {} KiB are reserved for other work than incoming mail",
+            "{} KiB are free; {} KiB are reserved for other work than this mail, which needs {} KiB \
+             in the log and in the database",
             self.available / 1024,
-            self.reserve() / 1024
+            reserved / 1024,
+            needed.div_ceil(1024)
         )))
     }
 }
@@ -83,6 +82,22 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1024 * 1024;
+
+    #[test]
+    fn a_refusal_says_how_much_the_message_needs() {
+        let disk = DiskSpace {
+            total: 100 * MIB,
+            available: 10 * MIB,
+        };
+        let refusal = disk.admit_mail(false, 3 << 20).expect_err("full");
+        for part in [
+            "10240 KiB are free",
+            "5120 KiB are reserved",
+            "needs 6144 KiB",
+        ] {
+            assert!(refusal.to_string().contains(part), "{refusal}");
+        }
+    }
 
     #[test]
     fn unauthenticated_mail_is_refused_first() {

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 
 use super::{migrations, vfs};
 use crate::store::{Result, StoreError};
@@ -165,11 +167,21 @@ pub(super) fn octets(connection: &Connection) -> Result<u64> {
 
 pub(super) fn opening(path: &Path, error: rusqlite::Error) -> StoreError {
     match StoreError::from(error) {
+        StoreError::ReadOnly(_) if is_forbidden(path) => StoreError::open(
+            path.display(),
+            "this user may not read and write it; run the command as root or as the service's user",
+        ),
         StoreError::ReadOnly(cause) | StoreError::Other(cause) => {
             StoreError::open(path.display(), cause)
         }
         known => known,
     }
+}
+
+/// True if the permissions of the file or of a folder above it keep this user out. The file is not opened, because
+/// closing it would release this process's locks on it (fcntl(2)).
+fn is_forbidden(path: &Path) -> bool {
+    access(path, Access::READ_OK | Access::WRITE_OK) == Err(Errno::ACCESS)
 }
 
 #[cfg(test)]

@@ -39,11 +39,21 @@ pub struct Examination {
 impl Examination {
     /// The first sign that the file itself is damaged.
     pub fn damage(&self) -> Option<&str> {
-        let damaged = self
+        self.place_of(invariants::WHOLE)
+    }
+
+    /// The location to which the store was moved, in words; None if it was not moved.
+    pub fn moved(&self) -> Option<&str> {
+        self.place_of(invariants::NOT_MOVED)
+    }
+
+    /// The first place that violates an invariant.
+    fn place_of(&self, invariant: &str) -> Option<&str> {
+        let violated = self
             .violations
             .iter()
-            .find(|violation| violation.invariant == invariants::WHOLE);
-        damaged.map(|violation| violation.place.as_str())
+            .find(|violation| violation.invariant == invariant);
+        violated.map(|violation| violation.place.as_str())
     }
 }
 

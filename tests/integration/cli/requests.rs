@@ -257,6 +257,13 @@ fn received_messages_are_counted() {
     assert_snapshot!("stats", harness.run(&["stats"]).shown());
     let stats = harness.run(&["stats", "--since", "1h", "--json"]).objects();
     assert_eq!(stats[0]["messages"], 4);
+    for (since, messages) in [("2026-01-01", 4), ("2126-01-01T10:00Z", 0)] {
+        let stats = harness.run(&["stats", "--since", since, "--json"]);
+        assert_eq!(stats.objects()[0]["messages"], messages, "{since}");
+    }
+    let wrong = harness.run(&["stats", "--since", "tomorrow"]);
+    assert_eq!(wrong.status, 2);
+    assert!(wrong.err.contains("write a day"), "{}", wrong.err);
     let none = harness
         .run(&["stats", "--portal", "hr", "--json"])
         .objects();

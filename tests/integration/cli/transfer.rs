@@ -18,6 +18,12 @@ fn a_store_moves_and_the_old_location_is_closed_until_undone() {
     assert!(no_server.err.contains("password_file"), "{}", no_server.err);
     let file_with_password = harness.run(&["transfer", "--to", &file, "--password-file", "x"]);
     assert_eq!(file_with_password.status, 2, "{}", file_with_password.err);
+    for no_location in ["new.db", "u:secret@h/d"] {
+        let refused = harness.run(&["transfer", "--to", no_location]);
+        assert_eq!(refused.status, 2, "{}", refused.out);
+        assert!(refused.err.contains("the full path"), "{}", refused.err);
+        assert!(!refused.err.contains("secret"), "{}", refused.err);
+    }
     let itself = harness.path("data/vestibule.db").display().to_string();
     let refused = harness.run(&["transfer", "--to", &itself]);
     assert_eq!(refused.status, 1);
@@ -40,7 +46,10 @@ fn a_store_moves_and_the_old_location_is_closed_until_undone() {
     }
     let told = harness.run(&["doctor", "--offline"]);
     assert_eq!(told.status, 1);
-    assert!(told.out.contains("it was moved to"), "{}", told.out);
+    let place = format!("it was moved to {file}");
+    assert!(told.out.contains(&place), "{}", told.out);
+    assert!(told.out.contains("transfer --undo"), "{}", told.out);
+    assert!(!told.out.contains("a bug in vestibule"), "{}", told.out);
     let store = vestibule::store::Store::open(&harness.path("new.db")).expect("a store");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let there = runtime.block_on(store.ledger_entry(entry.ledger));

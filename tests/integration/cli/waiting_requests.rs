@@ -69,6 +69,11 @@ fn a_request_of_a_paused_destination_says_so_and_is_not_retried() {
         shown.out
     );
     assert_not_retried(&harness, &request, cause);
+    let retried = harness.run(&["deliveries", "retry", "helpdesk"]);
+    assert_eq!(retried.status, 0);
+    assert_eq!(retried.out, "helpdesk is paused; 1 waiting\n");
+    let remedy = "until it is resumed: vestibule deliveries resume helpdesk";
+    assert!(retried.err.contains(remedy), "{}", retried.err);
     harness.run(&["deliveries", "resume", "helpdesk"]);
     assert_retried(&harness, &request);
 }

@@ -1,5 +1,6 @@
 //! `customers`: accounts, by address.
 
+mod automatic_mail;
 mod describe;
 mod export;
 mod forget;
@@ -75,6 +76,20 @@ Examples:
 Examples:
   vestibule customers unblock ann@corp.example")]
     Unblock(AccountArg),
+    /// Accept automatic mail of an account, such as that of a monitor, while the account is active
+    #[command(after_help = "\
+Automatic mail of the account is then accepted as if a person wrote it, absence
+notes included. Delivery reports and mail loops are dropped all the same.
+To accept automatic mail of all active accounts, set automatic_mail of the portal.
+
+Examples:
+  vestibule customers take-automatic monitor@corp.example")]
+    TakeAutomatic(AccountArg),
+    /// Drop automatic mail of an account again, except at portals that accept it
+    #[command(after_help = "\
+Examples:
+  vestibule customers drop-automatic monitor@corp.example")]
+    DropAutomatic(AccountArg),
     Resend(resend::Args),
     /// List verification mail that is delayed by the limits, waits for a retry, or was given up
     #[command(after_help = "\
@@ -225,6 +240,12 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             let account = account_arg.act(&context, CustomerAction::Unblock).await?;
             print_account(&account, &format!("is {} again", account.status), out)
         }
+        Command::TakeAutomatic(account_arg) => {
+            automatic_mail::run(&context, &account_arg, CustomerAction::TakeAutomatic, out).await
+        }
+        Command::DropAutomatic(account_arg) => {
+            automatic_mail::run(&context, &account_arg, CustomerAction::DropAutomatic, out).await
+        }
         Command::Mail(list) => {
             let filter = QueuedMailFilter {
                 account: list.account,
@@ -298,7 +319,8 @@ async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> Comma
             "{address} {NOT_A_CUSTOMER}"
         )));
     };
-    if let Some(warning) = warning_about(address) {
+    let is_accepted = matches!(&added, Added::Existing(account) if account.takes_automatic);
+    if let Some(warning) = warning_about(address).filter(|_| !is_accepted) {
         eprintln!("warning: {warning}");
     }
     match added {

@@ -116,6 +116,10 @@ fn log_action(action: &OperatorAction) {
         ("account.unblocked", Some((account, address, _)), _) => {
             events::account_unblocked(*account, address, by, origin);
         }
+        ("account.takes_automatic", Some((account, address, _)), _) => {
+            let setting = action.detail.as_deref();
+            events::account_takes_automatic(*account, address, setting, by, origin);
+        }
         ("account.forgotten", ..) => events::account_forgotten(by),
         ("request.released", Some((account, ..)), Some((request, _, portal))) => {
             events::request_released(*request, *account, portal, by, origin);

@@ -78,7 +78,7 @@ pub struct Account {
     /// Verification mails that were sent since the person last did something. After three, mail that does not
     /// pass DMARC triggers no more.
     pub unanswered_mails: u32,
-    /// Automatic mail of this account is accepted as if a person had written it.
+    /// Automatic mail of this account is accepted as if a person had written it, while the account is active.
     pub takes_automatic: bool,
     /// Tag of the language that the person chose for our mail.
     #[serde(skip_serializing_if = "Option::is_none")]

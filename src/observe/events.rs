@@ -110,6 +110,18 @@ pub fn account_unblocked(
         domain = %address.domain(), by, origin);
 }
 
+/// An operator changed whether automatic mail of the account is accepted. `setting` is `on` or `off`.
+pub fn account_takes_automatic(
+    account: AccountId,
+    address: &EmailAddress,
+    setting: Option<&str>,
+    by: &str,
+    origin: Option<&str>,
+) {
+    event!(INFO "account.takes_automatic", account = %account, address = %address,
+        domain = %address.domain(), setting, by, origin);
+}
+
 /// Nobody verified the address in time.
 pub fn account_expired(account: AccountId, address: &EmailAddress) {
     event!(INFO "account.expired", account = %account, address = %address,

@@ -26,7 +26,8 @@ pub fn warning_about(address: &EmailAddress) -> Option<String> {
     is_program(address.local()).then(|| {
         format!(
             "{address} looks like the address of a program; automatic mail from it is dropped \
-             unless the portal or the account accepts it"
+             unless the portal accepts it (automatic_mail) or the account does (vestibule customers \
+             take-automatic {address})"
         )
     })
 }
@@ -101,6 +102,10 @@ pub enum CustomerAction {
     Block,
     Unblock,
     Resend,
+    /// Accept automatic mail of the account.
+    TakeAutomatic,
+    /// Drop it again.
+    DropAutomatic,
 }
 
 /// Result of an action on an account.
@@ -118,10 +123,12 @@ keywords!(CustomerAction {
     Block => "block",
     Unblock => "unblock",
     Resend => "resend",
+    TakeAutomatic => "take-automatic",
+    DropAutomatic => "drop-automatic",
 });
 
 impl CustomerAction {
-    /// The word for the result: `verified`, `blocked`, `unblocked` or `resent`.
+    /// The word for the result, such as `verified`.
     #[must_use]
     pub fn outcome(self) -> &'static str {
         match self {
@@ -129,6 +136,8 @@ impl CustomerAction {
             Self::Block => "blocked",
             Self::Unblock => "unblocked",
             Self::Resend => "resent",
+            Self::TakeAutomatic => "takes_automatic",
+            Self::DropAutomatic => "drops_automatic",
         }
     }
 }
@@ -149,6 +158,8 @@ pub async fn act_on_customer(
     let account = match action {
         CustomerAction::Block => store.block_customer(id, by, now).await?,
         CustomerAction::Unblock => store.unblock_customer(id, by, now).await?,
+        CustomerAction::TakeAutomatic => store.set_automatic_mail(id, true, by, now).await?,
+        CustomerAction::DropAutomatic => store.set_automatic_mail(id, false, by, now).await?,
         CustomerAction::Verify => {
             let verification =
                 store.verify_account(VerificationMethod::Operator(by), Some(id), Choice::All, now);

@@ -123,6 +123,15 @@ pub(super) fn describe_refused(status: AccountStatus, refused: StillRefused) -> 
     )
 }
 
+/// Describes that automatic mail of an account is accepted, and how to end that.
+fn describe_automatic(account: &Account) -> String {
+    format!(
+        "is accepted as if a person wrote it, while the account is active; to end that: vestibule customers \
+         drop-automatic {}",
+        account.address
+    )
+}
+
 /// Prints an account for people.
 pub fn describe(account: &Account, notes: &AccountNotes, out: &mut Output) -> CommandResult {
     let verified_by = or_dash(account.verified_by.as_ref());
@@ -148,7 +157,7 @@ pub fn describe(account: &Account, notes: &AccountNotes, out: &mut Output) -> Co
         ),
         "unanswered mails" => unanswered,
         "no mail until" => quiet_until.map(|until| quiet(account, until, now)),
-        "automatic mail" => account.takes_automatic.then_some("is treated as written by a person"),
+        "automatic mail" => account.takes_automatic.then(|| describe_automatic(account)),
         "created" => Some(format!("{} by {}", time(account.created_at), account.created_by)),
     })
 }

@@ -93,6 +93,7 @@ fn everything() {
     account_verified(account, &address, "operator:root", Some("page"));
     account_blocked(account, &address, "operator:root", Some("api"));
     account_unblocked(account, &address, "operator:root", Some("api"));
+    account_takes_automatic(account, &address, Some("on"), "operator:root", Some("page"));
     account_expired(account, &address);
     account_forgotten("operator:root");
     verification_sent(account, &address, 1);

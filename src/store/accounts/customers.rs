@@ -7,9 +7,9 @@ use crate::domain::{
     Account, AccountId, AccountOrigin, AccountStatus, Actor, EmailAddress, NewAccount, PortalName,
     Reason, Timestamp,
 };
-use crate::store::audit::events::record_of_account;
+use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::engine::job::Work;
-use crate::store::rows::account_rows::{AccountRow, find_sender_account, make};
+use crate::store::rows::account_rows::{AccountRow, account_by_id, find_sender_account, make};
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{Row, Tx};
 use crate::store::verification::languages;
@@ -191,6 +191,31 @@ impl Store {
             let added = work.add(&address, portal.as_ref(), by, Some(client), now.into())?;
             languages::wish_of(work.tx, &address, &language)?;
             Ok(added)
+        })
+        .await
+    }
+
+    /// Sets whether automatic mail of an account is accepted as if a person wrote it; that counts while the account
+    /// is active. The event's detail is `on` or `off`. Does nothing if the account has this setting already.
+    pub async fn set_automatic_mail(
+        &self,
+        id: AccountId,
+        accepts: bool,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Account> {
+        self.write(move |work| {
+            let there = account_by_id(work.tx, id)?;
+            if there.takes_automatic != accepts {
+                let sql = "UPDATE account SET takes_automatic = ?2 WHERE n = ?1";
+                work.tx.run(sql, &[&there.n, &accepts])?;
+                work.wakeups.add(Topic::OperatorActions);
+                NewEvent::new("account.takes_automatic")
+                    .account(there.n)
+                    .detail(if accepts { "on" } else { "off" })
+                    .record(work.tx, &by, now.into())?;
+            }
+            account(work.tx, there.n)
         })
         .await
     }

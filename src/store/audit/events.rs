@@ -27,9 +27,10 @@ pub struct OperatorAction {
     /// Account acted on, or account of the request.
     pub account: Option<(AccountId, EmailAddress, AccountKind)>,
     pub request: Option<(RequestId, LedgerId, PortalName)>,
+    pub detail: Option<String>,
 }
 from_row!(
-    OperatorAction, row: n, event, by, origin,
+    OperatorAction, row: n, event, by, origin, detail,
     account = match row.get("account")? {
         Some(id) => Some((id, row.get("address")?, row.get("kind")?)),
         None => None,
@@ -162,7 +163,7 @@ impl Store {
         self.read(move |tx| {
             tx.all(
                 "SELECT e.n, e.name AS event, e.actor AS by, nullif(e.origin, '') AS origin,
-                     a.id AS account, a.address, a.kind, l.id AS ledger, r.portal
+                     a.id AS account, a.address, a.kind, l.id AS ledger, r.portal, e.detail
                  FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
                      LEFT JOIN request AS r ON r.ledger = e.ledger
                      LEFT JOIN account AS a ON a.n = coalesce(e.account, r.account)

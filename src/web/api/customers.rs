@@ -83,7 +83,8 @@ pub(super) struct AddedCustomer {
 
 impl From<Account> for AddedCustomer {
     fn from(account: Account) -> Self {
-        let warnings = warning_about(&account.address).into_iter().collect();
+        let warning = warning_about(&account.address).filter(|_| !account.takes_automatic);
+        let warnings = warning.into_iter().collect();
         Self { account, warnings }
     }
 }

@@ -83,6 +83,16 @@ pub(super) fn routes() -> Vec<ApiRoute> {
         POST "/customers/{customer}/unblock", Agent, customers::act(CustomerAction::Unblock),
             "unblockCustomer",
             "Unblock an account";
+        POST "/customers/{customer}/take-automatic", Agent,
+            customers::act(CustomerAction::TakeAutomatic),
+            "takeAutomaticMail",
+            "Accept automatic mail of an account",
+            "Automatic mail of the account is accepted as if a person wrote it, while the account is \
+             active. Delivery reports and mail loops are dropped all the same.";
+        POST "/customers/{customer}/drop-automatic", Agent,
+            customers::act(CustomerAction::DropAutomatic),
+            "dropAutomaticMail",
+            "Drop automatic mail of an account again, except at portals that accept it";
         POST "/customers/{customer}/resend", Agent, customers::act(CustomerAction::Resend),
             "resendVerification", may NotPossible,
             "Send the verification mail again, within the limits";

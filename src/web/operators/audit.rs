@@ -18,13 +18,13 @@ use crate::web::page::WebPage;
 /// Events that the filter offers, separated by spaces.
 const EVENTS: &str = "\
     access.changed account.added account.blocked account.forgotten account.groups_changed \
-    account.made_internal account.unblocked account.verified destination.paused \
-    destination.resumed destination.retried hook.retried operator.added operator.logged_in \
-    operator.login_failed operator.password_changed operator.recovery_code_used \
-    operator.recovery_codes_made operator.removed operator.revoked operator.role_changed \
-    operator.second_factor_added operator.second_factor_removed operator.token_ended \
-    operator.token_made request.discarded request.recovered request.released \
-    verification.requested";
+    account.made_internal account.takes_automatic account.unblocked account.verified \
+    destination.paused destination.resumed destination.retried hook.retried operator.added \
+    operator.logged_in operator.login_failed operator.password_changed \
+    operator.recovery_code_used operator.recovery_codes_made operator.removed \
+    operator.revoked operator.role_changed operator.second_factor_added \
+    operator.second_factor_removed operator.token_ended operator.token_made \
+    request.discarded request.recovered request.released verification.requested";
 
 /// Reads the filter. Its days are those of the site's time zone; the first and the last day are included.
 pub(super) fn filter(app: &AppState, query: &Fields, page: Part) -> Result<AuditFilter, Error> {

@@ -186,6 +186,8 @@ fn an_unknown_account_is_not_found() {
         (["customers", "verify", "nobody@corp.example"], 3),
         (["customers", "show", "01J9ZQ4D8N0VXB7T3WKE5M2R6C"], 3),
         (["customers", "block", "no address"], 2),
+        (["customers", "take-automatic", "nobody@corp.example"], 3),
+        (["customers", "drop-automatic", "no address"], 2),
     ] {
         let ran = harness.run(&arguments);
         assert_eq!(ran.status, status, "{arguments:?}: {}", ran.err);

@@ -1,6 +1,7 @@
 //! The real binary, as an operator runs it: its output, as tables and as JSON, and its exit status.
 
 mod access;
+mod automatic_mail;
 mod check;
 mod customers;
 mod data_protection;

@@ -218,12 +218,14 @@ fn an_operator_can_verify_release_discard_and_block() {
 
     harness.json(&["customers", "unblock", "bea@corp.example"]);
     harness.json(&["customers", "verify", "bea@corp.example"]);
+    harness.json(&["customers", "take-automatic", "bea@corp.example"]);
     for event in [
         "request.released",
         "request.discarded",
         "account.blocked",
         "account.unblocked",
         "account.verified",
+        "account.takes_automatic",
     ] {
         wait_for(event, || {
             let log = harness.log();

@@ -50,6 +50,10 @@ async fn nobody_acts_on_an_expired_account_by_the_id_that_its_requests_show() {
     let errors = [
         store.unblock_customer(id, root.clone(), now).await.err(),
         store.block_customer(id, root.clone(), now).await.err(),
+        store
+            .set_automatic_mail(id, true, root.clone(), now)
+            .await
+            .err(),
         store.set_groups(id, groups, root, now).await.err(),
         verified.await.err(),
     ];

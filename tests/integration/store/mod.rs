@@ -1,5 +1,6 @@
 //! The store on real databases: files of SQLite here, and PostgreSQL where `tests/postgres` includes this.
 
+mod automatic_mail;
 mod blocked;
 mod calls_without_account;
 mod claims;

@@ -3,6 +3,7 @@
 
 mod access;
 mod auth;
+mod automatic_mail;
 mod document;
 mod idempotency;
 mod own_addresses;

@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod auth;
+mod automatic_mail;
 mod filters;
 pub(in crate::web) mod late_forms;
 mod lists;

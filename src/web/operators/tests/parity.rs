@@ -149,6 +149,18 @@ const TABLE: &[[&str; 4]] = &[
         "customers unblock",
     ],
     [
+        "accept automatic mail of a customer",
+        "POST /customers/{id}",
+        "POST /customers/{customer}/take-automatic",
+        "customers take-automatic",
+    ],
+    [
+        "drop automatic mail of a customer",
+        "POST /customers/{id}",
+        "POST /customers/{customer}/drop-automatic",
+        "customers drop-automatic",
+    ],
+    [
         "resend the link",
         "POST /customers/{id}",
         "POST /customers/{customer}/resend",

@@ -139,7 +139,10 @@ mod tests {
             key: approved,
             portal: portal.clone(),
         };
-        assert_eq!(changed.warnings_beside(&overridden), std::slice::from_ref(&warning));
+        assert_eq!(
+            changed.warnings_beside(&overridden),
+            std::slice::from_ref(&warning)
+        );
         assert_eq!(
             warning.to_string(),
             "portal hr has its own internal.approved_domains, and the change does not apply to it"

@@ -80,7 +80,8 @@ Examples:
     #[command(after_help = "\
 Automatic mail of the account is then accepted as if a person wrote it, absence
 notes included. Delivery reports and mail loops are dropped all the same.
-To accept automatic mail of all active accounts, set automatic_mail of the portal.
+To accept automatic mail of all active accounts, set automatic_mail of the
+portal.
 
 Examples:
   vestibule customers take-automatic monitor@corp.example")]

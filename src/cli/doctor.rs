@@ -72,7 +72,7 @@ fn inside(database: &Location, config: &Config) -> Vec<Finding> {
         }
     };
     let mut findings = vec![file(database, &found)];
-    if let Some(moved) = found.moved() {
+    if let Some(moved) = found.place_after_move() {
         findings.push(Finding::problem(
             "store",
             moved,
@@ -125,7 +125,7 @@ fn ledger(found: &Examination) -> Vec<Finding> {
     for violation in &found.violations {
         // These two have findings of their own.
         let place = Some(violation.place.as_str());
-        if found.damage() == place || found.moved() == place {
+        if found.damage() == place || found.place_after_move() == place {
             continue;
         }
         if said.contains(&violation.invariant) {

@@ -43,7 +43,7 @@ impl Examination {
     }
 
     /// The location to which the store was moved, in words; None if it was not moved.
-    pub fn moved(&self) -> Option<&str> {
+    pub fn place_after_move(&self) -> Option<&str> {
         self.place_of(invariants::NOT_MOVED)
     }
 

@@ -50,7 +50,7 @@ pub use own_addresses::OwnAddresses;
 pub use postgres::{PostgresHost, PostgresServer, PostgresTls};
 pub use retry_schedule::RetrySchedule;
 pub use secret::{Secret, Secrets, read as read_secret};
-pub(crate) use sections::{authserv_id, name_of_this_machine, time_zone};
+pub(crate) use sections::{MAX_MESSAGE, authserv_id, name_of_this_machine, time_zone};
 pub use server_url::SmtpUrl;
 pub(crate) use server_url::{is_private, is_secure, parse_http, parse_public};
 pub use units::{UnitError, parse_size, parse_time, show_size, show_time};

@@ -17,7 +17,7 @@ const MAX_HEADER: u64 = 4 * MIB;
 
 /// Maximum of `smtp.max_message_size`. `SQLite` stores values of up to 1 GB; PostgreSQL does too, but `pg_dump` needs
 /// twice the size, and fails above 1 GiB. A message that cannot be stored would be answered 451 for ever.
-const MAX_MESSAGE: u64 = 500 * MIB;
+pub(crate) const MAX_MESSAGE: u64 = 500 * MIB;
 
 /// Addresses in use, by key; port 0 never counts as in use.
 #[derive(Default)]

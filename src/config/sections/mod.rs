@@ -17,6 +17,7 @@ mod store;
 mod verification;
 mod verification_limits;
 
+pub(crate) use listeners::MAX_MESSAGE;
 pub(crate) use site::time_zone;
 
 use std::net::{IpAddr, SocketAddr};

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rustix::fs::statvfs;
 
+use crate::config::MAX_MESSAGE;
 use crate::store::{Result, StoreError};
 
 /// Maximum size of the reserve, in octets.
@@ -24,7 +25,7 @@ const AMPLE: u64 = 128 * 1024 * 1024;
 pub(crate) struct DiskSpace {
     /// Size of the file system.
     pub(crate) total: u64,
-    /// Free space of the file system, and, unless that is ample, of the database.
+    /// Free space of the file system, and, unless that is enough for any message, of the database.
     pub(crate) available: u64,
 }
 
@@ -46,7 +47,7 @@ impl DiskSpace {
         MAX_RESERVE.min(self.total / PARTS)
     }
 
-    /// True if no message comes near the reserve, so that the log may be extended in advance.
+    /// True if the log may be extended in advance.
     pub(crate) fn is_ample(self) -> bool {
         self.available >= 2 * self.reserve() + AMPLE
     }
@@ -55,6 +56,11 @@ impl DiskSpace {
     /// the database.
     pub(crate) fn least_for(self, octets: u64) -> u64 {
         octets.saturating_mul(2).saturating_add(self.reserve())
+    }
+
+    /// True if a message of any size is admitted.
+    pub(crate) fn admits_any(self) -> bool {
+        self.available >= self.least_for(MAX_MESSAGE)
     }
 
     /// Admits a message of this size. Those of authenticated senders may use half of the reserve.
@@ -132,6 +138,7 @@ mod tests {
             assert!(ample.is_ample(), "{ample:?}");
             assert!(!less.is_ample(), "{less:?}");
             assert!(least > ample.least_for(64 * MIB), "{ample:?}");
+            assert!(!ample.admits_any(), "{ample:?}");
         }
     }
 }

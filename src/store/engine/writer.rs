@@ -129,10 +129,10 @@ impl Writer {
     }
 }
 
-/// Measures the space that mail can use. Unused pages of the database count unless there is ample space.
+/// Measures the space that mail can use. Unused pages of the database count unless any message fits without them.
 fn measure(driver: &dyn Driver, tx: &Tx) -> Option<DiskSpace> {
     let mut space = driver.disk_space()?;
-    if !space.is_ample() {
+    if !space.admits_any() {
         let unused = tx.unused_octets().unwrap_or(0);
         space.available = space.available.saturating_add(unused);
     }

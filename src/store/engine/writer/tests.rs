@@ -1,6 +1,7 @@
 //! Tests of the writer thread, with SQLite.
 
 use super::*;
+use crate::config::MAX_MESSAGE;
 use crate::store::engine::driver::ReaderSession;
 use crate::store::engine::job::JobOutcome;
 use crate::store::engine::transaction;
@@ -279,9 +280,9 @@ async fn the_log_is_not_extended_again_after_a_failure() {
     assert_eq!(paused(&driver), ["after", "before"]);
 }
 
-/// A message needs more than the reserve, so the unused pages count before only the reserve is left.
+/// A message needs more than the reserve, and a large one more than is left when the log is extended in advance.
 #[test]
-fn unused_pages_count_as_space_unless_there_is_ample() {
+fn unused_pages_count_as_space_unless_any_message_fits_without_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut driver = create(folder.path(), 0);
     let session = driver.open_writer(false).expect("open");
@@ -293,7 +294,14 @@ fn unused_pages_count_as_space_unless_there_is_ample() {
         tx.run(sql, &[]).expect(sql);
     }
     let reserve = 512 << 20;
-    for (available, counts) in [(reserve - 1, true), (reserve, true), (TEBIBYTE, false)] {
+    let largest = reserve + 2 * MAX_MESSAGE;
+    for (available, counts) in [
+        (reserve - 1, true),
+        (reserve, true),
+        (largest - 1, true),
+        (largest, false),
+        (TEBIBYTE, false),
+    ] {
         driver.available = available;
         let measured = measure(&driver, tx).expect("a disk").available;
         assert_eq!(measured >= available + 1_000_000, counts, "{available}");

@@ -291,7 +291,7 @@ fn compare_invariants(source: &Tx, target: &dyn Driver) -> Result<()> {
     let known = invariants::check(source)?;
     match found.iter().find(|violation| !known.contains(violation)) {
         None => Ok(()),
-        Some(new) => Err(StoreError::Damaged(format!(
+        Some(new) => Err(StoreError::Other(format!(
             "the copy violates an invariant: {}: {}",
             new.invariant, new.place
         ))),

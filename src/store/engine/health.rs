@@ -17,7 +17,7 @@ use crate::store::{Result, Store, StoreError};
 /// memory, which a heartbeat would interrupt.
 const INTERVAL: Duration = Duration::from_secs(45);
 
-/// Interval between heartbeats after a failure, so that recovery is seen soon.
+/// Interval between heartbeats after a failure and while the disk is short of space, so that recovery is seen soon.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Age at which a success no longer counts, because a heartbeat is overdue.
@@ -117,10 +117,13 @@ impl Health {
         !hangs && commits.last.is_some_and(is_recent)
     }
 
-    /// Time until the next heartbeat: none is needed while commits succeed anyway.
+    /// Time until the next heartbeat: none is needed while commits succeed anyway. The space on the disk is measured
+    /// with each, so while it is short, they are as frequent as after a failure.
     fn next_heartbeat(&self, now: Instant) -> Duration {
+        let is_short = self.admit_mail(false, 0).is_err();
+        let interval = if is_short { RETRY } else { INTERVAL };
         match self.commits().last {
-            Some(last) if last.succeeded => INTERVAL.saturating_sub(now.duration_since(last.at)),
+            Some(last) if last.succeeded => interval.saturating_sub(now.duration_since(last.at)),
             _ => Duration::ZERO,
         }
     }
@@ -132,10 +135,11 @@ impl Health {
 }
 
 impl Store {
-    /// True if the last commit succeeded and is recent, and none hangs. Kept in memory, so it costs no transaction.
+    /// True if mail can be stored: the last commit succeeded and is recent, none hangs, and the disk has space for mail
+    /// of authenticated senders. Kept in memory, so it costs no transaction.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.health.is_writable(Instant::now())
+        self.health.is_writable(Instant::now()) && self.health.admit_mail(true, 0).is_ok()
     }
 
     /// Commits at an interval while nothing else does, until `stop`.
@@ -208,6 +212,9 @@ mod tests {
             health.admit_mail(true, 0),
             Err(StoreError::Full(_))
         ));
+        health.record(true);
+        let wait = health.next_heartbeat(Instant::now());
+        assert!(wait <= RETRY, "it is measured again soon: {wait:?}");
         health.record_disk_space(None);
         assert!(health.admit_mail(false, 0).is_ok());
     }

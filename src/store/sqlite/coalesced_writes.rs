@@ -14,12 +14,13 @@
 //! - A write that is not contiguous with the last one is not kept: it may be the header of a commit, rewritten
 //!   alone.
 //! - Frames that could not be written are still kept, so that a commit that succeeds has written all of them.
-//! - The log is extended with zeros before frames are written beyond its end: if a sync fails midway, `ext4` can
-//!   report success although it loses new blocks, but it keeps blocks that were there before.
+//! - The log is extended before frames are written beyond its end ([`log_extension`]).
 //! - The pages of a checkpoint are written when the last page arrives that is certain to be copied, according to the
 //!   index of the log: after it, the copy can count as done without another call that can fail.
 
 use std::ffi::c_int;
+
+use super::log_extension;
 
 /// Outcome of a call, with the result code of `SQLite` where it failed.
 pub(super) type FileResult = Result<(), c_int>;
@@ -30,11 +31,9 @@ pub(super) trait Below {
     fn write(&self, octets: &[u8], offset: u64) -> FileResult;
     /// Fills the buffer, or fails.
     fn read(&self, octets: &mut [u8], offset: u64) -> FileResult;
-    /// Extends the file with zeros to `end` and [`EXTENSION`] beyond, and syncs it, unless it already reaches
-    /// `end`. Returns its length, which is shorter if the disk is full. Any other failure must fail the commit: the
-    /// frames would go into new blocks, or, after a failed sync, the kernel would not report the failure again to the
-    /// sync of the commit.
-    fn extend(&self, end: u64) -> Result<u64, c_int>;
+    fn length(&self) -> Result<u64, c_int>;
+    /// Syncs the content and the length.
+    fn sync(&self) -> FileResult;
 }
 
 /// Length of the header before each page of the log (<https://www.sqlite.org/fileformat2.html#wal_frame>).
@@ -45,9 +44,6 @@ const CAPACITY: usize = 30 * (FRAME_HEADER + 4096);
 
 // The `unix` VFS looks at the lowest 17 bits of a length.
 const _: () = assert!(CAPACITY < 1 << 17);
-
-/// Length by which the log is extended.
-pub(super) const EXTENSION: u64 = 1 << 20;
 
 /// Contiguous writes that are kept.
 #[derive(Debug, Default)]
@@ -137,7 +133,7 @@ impl Writes {
         }
         let end = offset + octets.len() as u64;
         if self.is_writer && end > self.length {
-            self.length = below.extend(end)?;
+            self.length = log_extension::extend(below, end)?;
         }
         if !self.is_writer || self.log.end != Some(offset) || octets.len() > CAPACITY {
             self.log.flush(below)?;

@@ -7,6 +7,7 @@ pub(super) mod connection;
 pub(super) mod driver;
 mod entry_counts;
 mod file_identity;
+mod log_extension;
 mod migrations;
 pub(super) mod online_backup;
 mod page_cache;

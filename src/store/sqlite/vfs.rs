@@ -19,7 +19,8 @@ use rusqlite::Connection;
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_io_methods, sqlite3_vfs};
 use rustix::io::Errno;
 
-use super::coalesced_writes::{Below, EXTENSION, FileResult, Writes};
+use super::coalesced_writes::{Below, FileResult, Writes};
+use super::log_extension;
 use super::wal_index::{REGION, REGION_OCTETS, find_certain_page};
 
 #[cfg(test)]
@@ -28,9 +29,6 @@ pub(super) mod tests;
 /// Name of the layer, and of the VFS below it.
 const NAME: &CStr = c"gathering";
 const BELOW: &CStr = c"unix";
-
-/// Zeros for extending the log, piece by piece.
-static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// Number of the writer's lock among the locks of the index of the log.
 const WRITE_LOCK: c_int = 0;
@@ -84,15 +82,8 @@ pub(super) fn extend_log(connection: &Connection, length: u64) -> rusqlite::Resu
     }
     // SAFETY: a file with these methods was filled by `open`, and its connection is used by this thread only.
     let (_, below, _) = unsafe { parts(log) };
-    let extend = || {
-        let found = below.length()?;
-        if found >= length {
-            return Ok(false);
-        }
-        let extended = below.extend(found + 1)?;
-        Ok(extended > found && extended < length)
-    };
-    extend().map_err(|code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+    log_extension::take_step(&below, length)
+        .map_err(|code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
 }
 
 /// A database or its log, as `SQLite` sees it.
@@ -246,22 +237,16 @@ impl Below for BelowFile {
         ))
     }
 
-    fn extend(&self, end: u64) -> Result<u64, c_int> {
-        let mut length = self.length()?;
-        if length >= end {
-            return Ok(length);
-        }
-        while length < end + EXTENSION {
-            match self.write(&ZEROS, length) {
-                Ok(()) => length += ZEROS.len() as u64,
-                Err(ffi::SQLITE_FULL) => break,
-                Err(code) => return Err(code),
-            }
-        }
+    fn length(&self) -> Result<u64, c_int> {
+        let mut length = 0;
+        outcome(below!(self, xFileSize, &raw mut length))?;
+        Ok(u64::try_from(length).unwrap_or(0))
+    }
+
+    fn sync(&self) -> FileResult {
         #[cfg(test)]
         tests::faults::pass_sync()?;
-        outcome(below!(self, xSync, ffi::SQLITE_SYNC_FULL))?;
-        Ok(length)
+        outcome(below!(self, xSync, ffi::SQLITE_SYNC_FULL))
     }
 }
 
@@ -400,12 +385,6 @@ impl BelowFile {
     fn has_whole_pages(self) -> bool {
         let characteristics = below!(self, xDeviceCharacteristics);
         characteristics & ffi::SQLITE_IOCAP_POWERSAFE_OVERWRITE != 0
-    }
-
-    fn length(self) -> Result<u64, c_int> {
-        let mut length = 0;
-        outcome(below!(self, xFileSize, &raw mut length))?;
-        Ok(u64::try_from(length).unwrap_or(0))
     }
 
     /// Error number of the last system call for this file that failed.

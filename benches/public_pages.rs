@@ -27,17 +27,14 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use load::Load;
 use process::usage;
 use sample::Sender;
 use seed::{CUSTOMERS, KEEP, Size};
 use support::harness::{Harness, STANDARD};
 use tokio::runtime::Runtime;
-use vestibule::domain::{
-    Actor, DomainPattern, Interface, OperatorName, Password, Role, Timestamp, Token,
-};
-use vestibule::store::{KeyKind, MailOutcome, NameReuse, OperatorKey, Store};
+use vestibule::domain::{DomainPattern, Timestamp, Token};
+use vestibule::store::{KeyKind, MailOutcome, Store};
 
 /// Held requests that the page shows.
 const WAITING: usize = 3;
@@ -167,27 +164,7 @@ fn fill(path: &Path, token: &Token, key: &Token) {
         let customers = DomainPattern::parse(CUSTOMERS).expect("a pattern");
         settings.site.external.allowed_domains = vec![customers].into();
         store.seed_access(settings, now).await.expect("settings");
-        let name = OperatorName::parse("bench").expect("a name");
-        let password = Password::new("correct horse battery").expect("long enough");
-        let hash = password.hash().expect("a hash");
-        let by = Actor::operator("root", Interface::CommandLine);
-        let added = store.add_operator(
-            name.clone(),
-            Role::Admin,
-            hash,
-            NameReuse::Refused,
-            by.clone(),
-            now,
-        );
-        added.await.expect("an operator");
-        let of_operator = OperatorKey {
-            hash: key.hash(),
-            kind: KeyKind::Token,
-            role: Role::Admin,
-            expires_at: now + SignedDuration::from_hours(1),
-        };
-        let made = store.make_key(name, of_operator, by, now);
-        made.await.expect("a key");
+        seed::make_key(&store, KeyKind::Token, key).await;
         let mut ann = Sender::new(&config, "ann@corp.example");
         for _ in 0..WAITING {
             store.accept(ann.next()).await.expect("accepted");

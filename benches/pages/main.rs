@@ -22,8 +22,8 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 use vestibule::access::AccessSettings;
 use vestibule::config::Config;
-use vestibule::domain::{Actor, Interface, OperatorName, Password, Role, Timestamp, Token};
-use vestibule::store::{KeyKind, NameReuse, OperatorKey, Store, WhatIf};
+use vestibule::domain::{Timestamp, Token};
+use vestibule::store::{KeyKind, Store, WhatIf};
 use vestibule::templates::Templates;
 use vestibule::web::{Operators, operators};
 
@@ -131,32 +131,8 @@ fn shown(time: Duration) -> String {
 }
 
 async fn session(store: &Store) -> String {
-    let name = OperatorName::parse("bench").expect("a name");
-    let hash = Password::new("correct horse battery").expect("long enough");
-    let (hash, by) = (
-        hash.hash().expect("a hash"),
-        Actor::operator("root", Interface::CommandLine),
-    );
-    let now = Timestamp::now();
-    // The operator exists already in an existing database.
-    let _ = store
-        .add_operator(
-            name.clone(),
-            Role::Admin,
-            hash,
-            NameReuse::Refused,
-            by.clone(),
-            now,
-        )
-        .await;
     let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
-    let key = OperatorKey {
-        hash: token.hash(),
-        kind: KeyKind::Session,
-        role: Role::Admin,
-        expires_at: now + SignedDuration::from_hours(1),
-    };
-    store.make_key(name, key, by, now).await.expect("a session");
+    seed::make_key(store, KeyKind::Session, &token).await;
     format!("vestibule_session={}", token.reveal())
 }
 

@@ -232,7 +232,7 @@ fn with_own_client(quick: bool) {
 fn paused_harness() -> Harness {
     let harness = Harness::start(STANDARD);
     harness.json(&["deliveries", "pause", "desk"]);
-    rest(&harness);
+    wait_for_extended_log(&harness);
     harness
 }
 
@@ -258,9 +258,9 @@ fn touch_memory(octets: usize) {
     }
 }
 
-/// Waits until the daemon has extended its log, as one that has run for a while has; a program that does not do so gets
-/// as much time.
-fn rest(harness: &Harness) {
+/// Waits until the daemon has extended its log, so that the measurement does not include that. A program that never
+/// extends it is measured after the timeout.
+fn wait_for_extended_log(harness: &Harness) {
     const LENGTH: u64 = 64 << 20;
     let log = harness.path("data/vestibule.db-wal");
     let end = Instant::now() + Duration::from_secs(8);
@@ -282,7 +282,7 @@ fn vestibule(load: Load, program: Option<&Path>, server: Option<&Server>) -> Res
     harness.restart();
     harness.json(&["deliveries", "pause", "desk"]);
     if server.is_none() {
-        rest(&harness);
+        wait_for_extended_log(&harness);
     }
     let result = measure(
         load,

@@ -18,7 +18,7 @@ use std::time::Instant;
 use super::postfix::Postfix;
 use super::process::usage;
 use super::support::harness::{Harness, STANDARD, wait_for};
-use super::{Result, keep, master, median, rest, settle, touch_memory};
+use super::{Result, keep, master, median, settle, touch_memory, wait_for_extended_log};
 
 /// Destination of the messages.
 #[derive(Clone, Copy, PartialEq)]
@@ -164,7 +164,7 @@ pub(super) fn vestibule(way: Way, program: Option<&Path>) -> Result {
         program.clone_into(&mut harness.program);
     }
     harness.restart();
-    rest(&harness);
+    wait_for_extended_log(&harness);
     let new = harness.path("desk/new");
     let (smtp, process) = (harness.smtp, harness.process());
     let result = measure(way, smtp, process, || match way.to {

@@ -18,11 +18,14 @@
 
 use std::path::Path;
 
+use jiff::SignedDuration;
 use rusqlite::{Connection, params};
 use ulid::Ulid;
 use vestibule::access::{AccessSettings, Key};
-use vestibule::domain::{DomainPattern, Timestamp};
-use vestibule::store::Store;
+use vestibule::domain::{
+    Actor, DomainPattern, Interface, OperatorName, Password, Role, Timestamp, Token,
+};
+use vestibule::store::{KeyKind, NameReuse, OperatorKey, Store};
 
 /// Number of rows of each kind.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +72,37 @@ const WITH_CONTENT: i64 = 20_000;
 /// Domains of accounts, and of dropped messages.
 const DOMAINS: i64 = 5_000;
 const STRANGERS: i64 = 3_000;
+
+/// Creates a session or a token of an admin.
+///
+/// # Panics
+/// If that is not possible.
+#[allow(dead_code, reason = "not every bench opens the operators' pages")]
+pub async fn make_key(store: &Store, kind: KeyKind, token: &Token) {
+    let name = OperatorName::parse("bench").expect("a name");
+    let password = Password::new("correct horse battery").expect("long enough");
+    let hash = password.hash().expect("a hash");
+    let by = Actor::operator("root", Interface::CommandLine);
+    let now = Timestamp::now();
+    // The operator exists already in an existing database.
+    let _ = store
+        .add_operator(
+            name.clone(),
+            Role::Admin,
+            hash,
+            NameReuse::Refused,
+            by.clone(),
+            now,
+        )
+        .await;
+    let key = OperatorKey {
+        hash: token.hash(),
+        kind,
+        role: Role::Admin,
+        expires_at: now + SignedDuration::from_hours(1),
+    };
+    store.make_key(name, key, by, now).await.expect("a key");
+}
 
 /// Builds the database.
 ///

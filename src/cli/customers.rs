@@ -320,8 +320,9 @@ async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> Comma
             "{address} {NOT_A_CUSTOMER}"
         )));
     };
-    let is_accepted = matches!(&added, Added::Existing(account) if account.takes_automatic);
-    if let Some(warning) = warning_about(address).filter(|_| !is_accepted) {
+    if let Added::Created(account) | Added::Existing(account) = &added
+        && let Some(warning) = warning_about(account)
+    {
         eprintln!("warning: {warning}");
     }
     match added {

@@ -70,10 +70,10 @@ pub struct RecoverArgs {
     /// The ledger ids of messages, or their beginnings or ends
     #[arg(value_name = "LEDGER", group = "which")]
     entries: Vec<ShortId>,
-    /// All of this domain that came for a portal; *.example.com for all of its subdomains
+    /// All messages for a portal from this domain; *.example.com for all of its subdomains
     #[arg(long, value_name = "DOMAIN", group = "which", value_parser = DomainPattern::parse)]
     domain: Option<DomainPattern>,
-    /// All that came for a portal and whose content is still kept
+    /// All messages for a portal whose content is still kept
     #[arg(long, group = "which")]
     all: bool,
     /// Release these as they are, whatever the reason; later messages of the senders are not affected

@@ -134,7 +134,7 @@ pub struct AddOperator {
     /// The role: viewer reads, agent acts on customers and requests, admin changes the settings
     #[arg(long, default_value = "viewer", value_parser = word(Role::ALL, Role::as_str))]
     role: Role,
-    /// The person is the removed operator of this name: the audit shows the actions of both as one operator's
+    /// Reuse the name of a removed operator who is the same person: the audit tells operators apart by name
     #[arg(long)]
     same_person: bool,
 }

@@ -20,10 +20,12 @@ pub const NOT_A_CUSTOMER: &str = "is an address of this installation (a portal's
 const NO_MAIL: &str = "this address can no longer be used: mail servers may route it to \
      another domain or read it as another address; no mail is sent to it";
 
-/// Warning for an operator who adds this address: automatic mail of programs is dropped.
+/// Warning for an operator about an account with the address of a program: its automatic mail is dropped.
 #[must_use]
-pub fn warning_about(address: &EmailAddress) -> Option<String> {
-    is_program(address.local()).then(|| {
+pub fn warning_about(account: &Account) -> Option<String> {
+    let address = &account.address;
+    let is_dropped = is_program(address.local()) && !account.takes_automatic;
+    is_dropped.then(|| {
         format!(
             "{address} looks like the address of a program; automatic mail from it is dropped \
              unless the portal accepts it (automatic_mail) or the account does (vestibule customers \

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::domain::{DestinationName, PortalName, RequestState, Timestamp, canary};
 use crate::store::{DownDestination, Listed, Request, Result, Store, StoreError};
 
-/// Why a released request is not attempted.
+/// Cause for which a released request is not attempted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitingCause {
     MissingPortal(PortalName),

@@ -83,8 +83,7 @@ pub(super) struct AddedCustomer {
 
 impl From<Account> for AddedCustomer {
     fn from(account: Account) -> Self {
-        let warning = warning_about(&account.address).filter(|_| !account.takes_automatic);
-        let warnings = warning.into_iter().collect();
+        let warnings = warning_about(&account).into_iter().collect();
         Self { account, warnings }
     }
 }

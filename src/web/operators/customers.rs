@@ -216,7 +216,7 @@ pub(super) async fn show(
                 until => when(refused.until),
             }),
             denials => denials.collect::<Vec<_>>(),
-            warning => warning_about(&account.address).filter(|_| !account.takes_automatic),
+            warning => warning_about(&account),
             history => history.iter().map(messages::event_row).collect::<Vec<_>>(),
             search => form_urlencoded::byte_serialize(account.address.to_string().as_bytes())
                 .collect::<String>(),

@@ -95,7 +95,7 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
     // Ending access needs no recent sign-in: in an emergency it must be quick, and it gives nobody access.
     let gives_access = matches!(form.one("action"), Some("add" | "password" | "reset-totp"));
     if gives_access && !call.operator.has_recent_sign_in() {
-        let page = refusal(&call, &form, TOO_OLD.to_owned()).await?;
+        let page = render_refusal(&call, &form, TOO_OLD.to_owned()).await?;
         return Ok(page.with_status(StatusCode::FORBIDDEN).into_response());
     }
     let is_me = name == call.operator.name;
@@ -160,14 +160,14 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
 }
 
 async fn refuse(call: &PageCall, form: &Fields, fault: String) -> Result<Response, Error> {
-    let page = refusal(call, form, fault).await?;
+    let page = render_refusal(call, form, fault).await?;
     Ok(page
         .with_status(StatusCode::UNPROCESSABLE_ENTITY)
         .into_response())
 }
 
-/// The page after a form that was refused, with the entries if it was the one for another operator.
-async fn refusal(call: &PageCall, form: &Fields, fault: String) -> Result<WebPage, Error> {
+/// Renders the page after a refused form. The form for another operator keeps its entries.
+async fn render_refusal(call: &PageCall, form: &Fields, fault: String) -> Result<WebPage, Error> {
     let none = Fields::default();
     let is_new = form.one("action") == Some("add");
     render(call, if is_new { form } else { &none }, None, Some(fault)).await

@@ -13,7 +13,7 @@ use crate::domain::Timestamp;
 /// Maximum age of a recent sign-in.
 const RECENT: SignedDuration = SignedDuration::from_mins(15);
 
-/// The answer to a form that needs a recent sign-in.
+/// Refusal of a form that needs a recent sign-in.
 pub(super) const TOO_OLD: &str = "For this, you must have signed in within the last 15 minutes. \
                                   Nothing was changed. Sign in again and repeat it.";
 

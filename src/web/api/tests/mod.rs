@@ -5,6 +5,7 @@ mod access;
 mod auth;
 mod automatic_mail;
 mod document;
+mod dropped;
 mod idempotency;
 mod own_addresses;
 mod people;

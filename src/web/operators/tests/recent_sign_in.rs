@@ -1,4 +1,4 @@
-//! What needs a recent sign-in, and the way back to the form.
+//! Forms that need a recent sign-in, and the login that leads back to them.
 
 use axum::http::header::LOCATION;
 

@@ -1,7 +1,7 @@
 //! In: the hooks of the configuration. Out: their subscriptions in the store, and the removal of other hooks.
 //!
-//! If other nodes share the store, it is done again at an interval: a hook that was removed from the configuration
-//! of each node is unsubscribed once the last of them has recorded that.
+//! If other nodes share the store, the hooks are subscribed again at an interval: a hook that no node has any more is
+//! unsubscribed once all nodes have recorded the same hooks.
 
 use std::time::Duration;
 

@@ -31,15 +31,15 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
         let hooks = HookSubscriptions::of(&config, generations.store());
         let removed = hooks.subscribe().await;
         generations.spawn(hooks.keep(removed));
-        let mut of_hooks = Vec::with_capacity(config.hooks.len());
+        let mut hook_breakers = Vec::with_capacity(config.hooks.len());
         for hook in &config.hooks {
             let target = Target::Hook(hook.endpoint.clone());
-            of_hooks.push(generations.breaker(hook.name.as_str(), target));
+            hook_breakers.push(generations.breaker(hook.name.as_str(), target));
         }
-        let mut of_destinations = Vec::with_capacity(config.destinations.len());
+        let mut destination_breakers = Vec::with_capacity(config.destinations.len());
         for (name, destination) in &config.destinations {
             let target = Target::RequestQueue(destination.clone());
-            of_destinations.push(generations.breaker(name.as_str(), target));
+            destination_breakers.push(generations.breaker(name.as_str(), target));
         }
         // Before any worker starts: it must neither send during a pause nor record an outage that is deleted here.
         while let Err(error) = adopt_states(&generations).await {
@@ -48,10 +48,10 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
                 continue 'generations;
             }
         }
-        for (hook, breaker) in config.hooks.iter().zip(of_hooks) {
+        for (hook, breaker) in config.hooks.iter().zip(hook_breakers) {
             generations.start(breaker, HookQueue::of(hook, generations.store()));
         }
-        for ((name, destination), breaker) in config.destinations.iter().zip(of_destinations) {
+        for ((name, destination), breaker) in config.destinations.iter().zip(destination_breakers) {
             let queue = RequestQueue::of(name, destination, &config, generations.store());
             generations.start(breaker, queue);
         }

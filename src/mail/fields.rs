@@ -19,7 +19,7 @@ const MAX_FIELD: usize = 256 * 1024;
 
 /// The header of a message, for reading single fields.
 pub struct MessageFields<'a> {
-    section: Section<'a>,
+    pub(super) section: Section<'a>,
     /// Charset of the body, once raw octets have needed it: the search reads the whole message.
     body: OnceCell<Option<Label>>,
 }
@@ -36,7 +36,12 @@ impl<'a> MessageFields<'a> {
     /// The subject, as in [`Facts::subject`](super::Facts::subject).
     #[must_use]
     pub fn subject(&self) -> Option<String> {
-        text::decode_field(&self.section.first("Subject")?, || self.body_charset())
+        self.text("Subject")
+    }
+
+    /// The decoded text of the first field of a name.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        text::decode_field(&self.section.first(name)?, || self.body_charset())
     }
 
     /// The Date in RFC 3339, in its own zone. Years of two and three digits follow RFC 5322 4.3. None for an

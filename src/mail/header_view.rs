@@ -3,13 +3,8 @@
 //! Takes a raw message; returns the fields that people know, decoded, and all fields as received. Nothing in
 //! the result moves a cursor or changes the direction of text, and its size is bounded.
 
-use std::cell::OnceCell;
-
-use super::body_charset::body_charset;
-use super::charset::Label;
 use super::content::truncate;
-use super::header::Section;
-use super::text::decode_field;
+use super::fields::MessageFields;
 
 /// Maximum number of fields that are shown, and of octets of one.
 const MAX_FIELDS: usize = 200;
@@ -39,10 +34,9 @@ pub struct HeaderView {
 impl HeaderView {
     #[must_use]
     pub fn of(raw: &[u8]) -> Self {
-        let section = Section::of(raw);
-        let body = OnceCell::new();
-        let body_charset = || *body.get_or_init(|| body_charset(&section));
-        let decoded = |name| decode_first(&section, name, body_charset);
+        let fields = MessageFields::of(raw);
+        let decoded = |name| decode_first(&fields, name);
+        let section = &fields.section;
         let lines = section.fields().take(MAX_FIELDS).map(|field| HeaderLine {
             name: truncate(field.name, MAX_VALUE),
             value: truncate(&field.text(), MAX_VALUE),
@@ -68,18 +62,13 @@ impl HeaderView {
 /// The [display name](HeaderView::display_name) of a message, of which no other field is decoded.
 #[must_use]
 pub fn display_name(raw: &[u8]) -> Option<String> {
-    let section = Section::of(raw);
-    let from = decode_first(&section, "From", || body_charset(&section))?;
+    let from = decode_first(&MessageFields::of(raw), "From")?;
     name_in(&from).map(ToOwned::to_owned)
 }
 
 /// The first field of a name, with encoded words decoded. None if it is empty.
-fn decode_first(
-    section: &Section,
-    name: &str,
-    body_charset: impl FnOnce() -> Option<Label>,
-) -> Option<String> {
-    let text = decode_field(&section.first(name)?, body_charset)?;
+fn decode_first(fields: &MessageFields, name: &str) -> Option<String> {
+    let text = fields.text(name)?;
     Some(truncate(&text, MAX_VALUE)).filter(|text| !text.is_empty())
 }
 

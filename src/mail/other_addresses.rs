@@ -24,7 +24,7 @@ pub(super) fn has_other_address(field: &Field, value: &[u8], found: &[AddrSpec])
     if field.value.len() > MAX_LINE {
         return true;
     }
-    // By a comment or blanks, which programs without these would take for a part of it.
+    // A comment or blanks within an address, which some programs take for a part of it.
     let is_split = |address: &AddrSpec| {
         let written = address.addr_spec();
         memmem::find(value, written.as_bytes()).is_none()

@@ -119,24 +119,20 @@ fn begins_with_element(text: &[u8]) -> bool {
 /// `"; name*1="`.
 fn section_gap(text: &[u8]) -> Option<usize> {
     let mut at = usize::from(text.first() == Some(&b'"'));
-    at += blanks(&text[at..]);
+    at += count_blanks(&text[at..]);
     next_section(&text[at..]).map(|length| at + length)
 }
 
 /// Position of the quote and the blanks that end a section before a semicolon.
 fn end_of_section(before: &[u8]) -> usize {
-    let blanks = before.iter().rev().take(MAX_BLANKS);
-    let blanks = blanks
-        .take_while(|octet| octet.is_ascii_whitespace())
-        .count();
-    let end = before.len() - blanks;
+    let end = before.len() - count_blanks(before.iter().rev());
     end - usize::from(before[..end].ends_with(b"\""))
 }
 
 /// Length of the semicolon and the beginning of a section that the text begins with, such as `; name*1="`.
 fn next_section(text: &[u8]) -> Option<usize> {
     let after = text.strip_prefix(b";")?;
-    let mut at = 1 + blanks(after);
+    let mut at = 1 + count_blanks(after);
     let is_of_name = |octet: &&u8| octet.is_ascii_alphanumeric() || matches!(**octet, b'-' | b'_');
     let name = text[at..].iter().take(MAX_NAME);
     let name = name.take_while(is_of_name).count();
@@ -146,9 +142,9 @@ fn next_section(text: &[u8]) -> Option<usize> {
     (name > 0).then_some(at)
 }
 
-fn blanks(text: &[u8]) -> usize {
-    let blanks = text.iter().take(MAX_BLANKS);
-    blanks
+fn count_blanks<'a>(octets: impl IntoIterator<Item = &'a u8>) -> usize {
+    let first = octets.into_iter().take(MAX_BLANKS);
+    first
         .take_while(|octet| octet.is_ascii_whitespace())
         .count()
 }

@@ -1,7 +1,5 @@
 //! `dropped`: dropped messages, the reasons, and their recovery.
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
 
 use super::context::{Context, Global};
@@ -9,11 +7,12 @@ use super::failure::{CommandError, CommandResult};
 use super::output::{Output, TableColumn, columns, or_dash, time};
 use super::paging::Paging;
 use super::recover::{self, RecoverySelection, recover};
-use super::requests::{age, ago};
 use super::short_id::ShortId;
-use super::time_range::TimeRange;
+use super::time_range::{TimeRange, instant};
 use super::value_parser::word;
-use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
+use crate::domain::{
+    DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
+};
 use crate::operations::{DroppedMessage, order_by_time};
 use crate::store::{DroppedDomain, LedgerFilter};
 
@@ -57,9 +56,9 @@ Examples:
 
 #[derive(Debug, Args)]
 pub struct RankArgs {
-    /// Only messages of this period
-    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = age)]
-    since: Duration,
+    /// Only messages since this time: a day, a time, or how long ago
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = instant)]
+    since: Timestamp,
     #[command(flatten)]
     paging: Paging,
 }
@@ -156,8 +155,8 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             out.list(&rows, listed.next.as_deref(), COLUMNS)
         }
         Command::Domains(domains) => {
-            let (since, page) = (ago(domains.since), domains.paging.page());
-            let listed = context.store.dropped_domains(since, page).await?;
+            let page = domains.paging.page();
+            let listed = context.store.dropped_domains(domains.since, page).await?;
             out.list(&listed.rows, listed.next.as_deref(), DOMAINS)
         }
         Command::Recover(which) if which.force => {

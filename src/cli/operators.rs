@@ -14,8 +14,8 @@ use super::requests::age;
 use super::value_parser::word;
 use crate::domain::{OperatorName, Password, Role, Timestamp, TokenScope};
 use crate::operations::{
-    TokenRequest, add_operator, change_password, end_all_keys, end_token, find_operator,
-    make_token, remove_operator, reset_second_factor,
+    AccessEnded, TokenRequest, add_operator, change_password, end_all_keys, end_token,
+    find_operator, make_token, remove_operator, reset_second_factor,
 };
 use crate::store::{IssuedToken, NameReuse, Operator, Store};
 
@@ -176,25 +176,24 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
                 NameReuse::Refused
             };
             add_operator(&store, name.clone(), role, hash, reuse, actor()).await?;
-            out.line(format_args!("{name} may log in as {role}"))
+            print_operator(&store, &name, &format!("may log in as {role}"), out).await
         }
         Command::Password(secret) => {
             let password = secret.read()?;
             let name = secret.who.name;
             change_password(&store, name.clone(), hash(&password)?, actor()).await?;
-            out.line(format_args!(
-                "{name} has a new password; all sessions were ended"
-            ))
+            let what = "has a new password; all sessions and tokens were ended";
+            print_operator(&store, &name, what, out).await
         }
         Command::ResetTotp(OperatorArg { name }) => {
             reset_second_factor(&store, name.clone(), actor()).await?;
-            out.line(format_args!(
-                "{name} logs in with the password alone, and can set up a new second factor"
-            ))
+            let what = "logs in with the password alone, and can set up a new second factor";
+            print_operator(&store, &name, what, out).await
         }
         Command::Remove(OperatorArg { name }) => {
-            remove_operator(&store, name.clone(), actor()).await?;
-            out.line(format_args!("{name} is no longer an operator"))
+            let removed = remove_operator(&store, name, actor()).await?;
+            let text = format!("{} is no longer an operator", removed.operator);
+            print_ended(&removed, &text, out)
         }
         Command::Token(wanted) => make(&store, wanted, out).await,
         Command::Tokens(TokenFilter { name }) => {
@@ -203,16 +202,38 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
         Command::Revoke(RevokeArgs { who, token }) => {
             let name = who.name;
             if let Some(id) = token {
-                end_token(&store, name.clone(), id.clone(), actor()).await?;
-                return out.line(format_args!("{name}: token {id} was revoked"));
+                let ended = end_token(&store, name.clone(), id.clone(), actor()).await?;
+                return print_ended(&ended, &format!("{name}: token {id} was revoked"), out);
             }
             let ended = end_all_keys(&store, name.clone(), actor()).await?;
-            out.line(match ended {
+            let text = match ended.ended {
                 1 => format!("{name}: 1 session or token was revoked"),
-                ended => format!("{name}: {ended} sessions and tokens were revoked"),
-            })
+                keys => format!("{name}: {keys} sessions and tokens were revoked"),
+            };
+            print_ended(&ended, &text, out)
         }
     }
+}
+
+/// Prints what was done, or the operator in the new state.
+async fn print_operator(
+    store: &Store,
+    name: &OperatorName,
+    what: &str,
+    out: &mut Output,
+) -> CommandResult {
+    if out.is_json() {
+        return out.object(&find_operator(store, name).await?);
+    }
+    out.line(format_args!("{name} {what}"))
+}
+
+/// Prints what was done, or the number of sessions and tokens that it ended.
+fn print_ended(ended: &AccessEnded, text: &str, out: &mut Output) -> CommandResult {
+    if out.is_json() {
+        return out.object(ended);
+    }
+    out.line(text)
 }
 
 async fn make(store: &Store, wanted: TokenArgs, out: &mut Output) -> CommandResult {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use serde_json::json;
 
 use super::context::Global;
 use super::failure::{CommandError, CommandResult};
@@ -107,6 +108,9 @@ pub fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult
                 return Ok(());
             };
             Templates::load(Some(&folder)).map_err(anyhow::Error::from)?;
+            if out.is_json() {
+                return out.object(&json!({ "folder": folder.display().to_string() }));
+            }
             out.line(format_args!("{}: can be used", folder.display()))
         }
     }
@@ -124,6 +128,9 @@ fn write(folder: &Path, file: &str, text: &str, out: &mut Output) -> CommandResu
     match OpenOptions::new().write(true).create_new(true).open(&path) {
         Ok(mut made) => {
             made.write_all(text.as_bytes()).map_err(place)?;
+            if out.is_json() {
+                return out.object(&json!({ "file": path.display().to_string() }));
+            }
             out.line(path.display())
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {

@@ -55,8 +55,9 @@ pub use import::{Import, ImportOutcome, ImportTally, ImportedPerson, import_peop
 pub use lists::{earlier, order_by_time};
 pub use nodes::{NodeStatus, compare_nodes, count_nodes, list_nodes};
 pub use operators::{
-    NewToken, TokenRequest, add_operator, change_password, end_all_keys, end_session, end_token,
-    find_operator, log_in_with_password, make_token, record_failed_login, remove_operator,
+    AccessEnded, NewToken, TokenRequest, add_operator, change_password, end_all_keys, end_session,
+    end_token, find_operator, log_in_with_password, make_token, record_failed_login,
+    remove_operator,
 };
 pub use people_csv::{PeopleFile, PeopleFileError, PeopleLine, read_people};
 pub use person_data::{PersonData, collect_person_data};

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::{
     Actor, OperatorName, PasswordHash, Role, Timestamp, Token, TokenHash, TokenScope,
@@ -44,12 +45,25 @@ pub async fn add_operator(
         .await
 }
 
+/// An operator whose access ended.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AccessEnded {
+    pub operator: OperatorName,
+    /// Sessions and tokens that ended.
+    pub ended: u64,
+}
+
 /// Removes an operator and ends their sessions and tokens.
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn remove_operator(store: &Store, name: OperatorName, by: Actor) -> Result<()> {
-    store.remove_operator(name, by, Timestamp::now()).await
+pub async fn remove_operator(store: &Store, name: OperatorName, by: Actor) -> Result<AccessEnded> {
+    let operator = find_operator(store, &name).await?;
+    store.remove_operator(name, by, Timestamp::now()).await?;
+    Ok(AccessEnded {
+        ended: operator.sessions.saturating_add(operator.tokens),
+        operator: operator.name,
+    })
 }
 
 /// Changes the password and ends all sessions and tokens of the operator.
@@ -149,16 +163,33 @@ pub(super) fn generate(
 ///
 /// # Errors
 /// `NotFound`: the operator, or a token or session of theirs with this id.
-pub async fn end_token(store: &Store, name: OperatorName, id: String, by: Actor) -> Result<()> {
-    store.end_token(name, id, by, Timestamp::now()).await
+pub async fn end_token(
+    store: &Store,
+    name: OperatorName,
+    id: String,
+    by: Actor,
+) -> Result<AccessEnded> {
+    store
+        .end_token(name.clone(), id, by, Timestamp::now())
+        .await?;
+    Ok(AccessEnded {
+        operator: name,
+        ended: 1,
+    })
 }
 
-/// Ends all sessions and tokens of an operator and returns their number.
+/// Ends all sessions and tokens of an operator.
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn end_all_keys(store: &Store, name: OperatorName, by: Actor) -> Result<usize> {
-    store.end_keys_of(name, by, Timestamp::now()).await
+pub async fn end_all_keys(store: &Store, name: OperatorName, by: Actor) -> Result<AccessEnded> {
+    let ended = store
+        .end_keys_of(name.clone(), by, Timestamp::now())
+        .await?;
+    Ok(AccessEnded {
+        operator: name,
+        ended: ended as u64,
+    })
 }
 
 /// Completes the first step of a login, after the password matched `checked`. The token is the session's key, or

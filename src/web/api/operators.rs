@@ -1,15 +1,12 @@
 //! `/operators`: the operators of the pages and the API, and the end of their access. Nothing here creates
 //! credentials, so that a leaked token cannot be turned into others.
 
-use serde::Serialize;
-use utoipa::ToSchema;
-
 use super::api_route::Call;
 use super::input::At;
 use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
 use crate::domain::{OperatorName, Timestamp};
-use crate::operations::{end_all_keys, end_token, find_operator, remove_operator};
+use crate::operations::{AccessEnded, end_all_keys, end_token, find_operator, remove_operator};
 use crate::store::{IssuedToken, Operator};
 
 pub(super) async fn list(call: Call, (): ()) -> Result<ListBody<Operator>, Problem> {
@@ -27,23 +24,12 @@ pub(super) async fn tokens(
     Ok(ListBody::whole(tokens))
 }
 
-/// An operator whose access ended.
-#[derive(Serialize, ToSchema)]
-pub(super) struct AccessEnded {
-    operator: OperatorName,
-    /// Sessions and tokens that ended.
-    ended: usize,
-}
-
 pub(super) async fn revoke(
     call: Call,
     At(name): At<OperatorName>,
 ) -> Result<ApiJson<AccessEnded>, Problem> {
-    let ended = end_all_keys(&call.app.store, name.clone(), call.holder.actor()).await?;
-    Ok(ApiJson(AccessEnded {
-        operator: name,
-        ended,
-    }))
+    let ended = end_all_keys(&call.app.store, name, call.holder.actor()).await?;
+    Ok(ApiJson(ended))
 }
 
 /// The id of a token, as the list of tokens has it.
@@ -53,11 +39,8 @@ pub(super) async fn end(
     call: Call,
     (At(name), At(TokenId(id))): (At<OperatorName>, At<TokenId>),
 ) -> Result<ApiJson<AccessEnded>, Problem> {
-    end_token(&call.app.store, name.clone(), id, call.holder.actor()).await?;
-    Ok(ApiJson(AccessEnded {
-        operator: name,
-        ended: 1,
-    }))
+    let ended = end_token(&call.app.store, name, id, call.holder.actor()).await?;
+    Ok(ApiJson(ended))
 }
 
 pub(super) async fn remove(
@@ -70,12 +53,6 @@ pub(super) async fn remove(
             "a token cannot remove its own operator; another admin can",
         ));
     }
-    let store = &call.app.store;
-    let operator = find_operator(store, &name).await?;
-    let keys = operator.sessions.saturating_add(operator.tokens);
-    remove_operator(store, name.clone(), call.holder.actor()).await?;
-    Ok(ApiJson(AccessEnded {
-        operator: name,
-        ended: usize::try_from(keys).unwrap_or(usize::MAX),
-    }))
+    let removed = remove_operator(&call.app.store, name, call.holder.actor()).await?;
+    Ok(ApiJson(removed))
 }

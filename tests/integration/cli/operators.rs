@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use super::harness::Harness;
 
 #[test]
@@ -36,6 +38,33 @@ fn an_operator_is_added_and_removed() {
     assert!(reused.err.contains("--same-person"), "{}", reused.err);
     let returned: Vec<&str> = [&add[..], &["--same-person"]].concat();
     assert_eq!(harness.run(&returned).status, 0);
+}
+
+#[test]
+fn every_action_on_an_operator_has_json() {
+    let harness = Harness::new();
+    let file = harness.path("password");
+    fs::write(&file, "correct horse battery\n").expect("written");
+    let file = file.display().to_string();
+    let act = |arguments: &[&str]| {
+        let arguments = [&["operators"][..], arguments, &["--json"]].concat();
+        harness.run(&arguments).objects().remove(0)
+    };
+    let added = act(&["add", "ann", "--role", "agent", "--password-file", &file]);
+    assert_eq!(
+        (&added["name"], &added["role"]),
+        (&"ann".into(), &"agent".into())
+    );
+    let changed = act(&["password", "ann", "--password-file", &file]);
+    assert_eq!(changed["name"], "ann");
+    let token = act(&["token", "ann"]);
+    let id = token["id"].as_str().expect("an id");
+    let ended = json!({ "operator": "ann", "ended": 1 });
+    assert_eq!(act(&["revoke", "ann", "--token", id]), ended);
+    act(&["token", "ann"]);
+    assert_eq!(act(&["revoke", "ann"]), ended);
+    act(&["token", "ann"]);
+    assert_eq!(act(&["remove", "ann"]), ended);
 }
 
 #[test]

@@ -92,6 +92,10 @@ fn dropped_messages_are_kept() {
             .run(&["dropped", "list", "--reason", "automatic", "--json"])
             .shown()
     );
+    for since in ["2026-01-01", "2026-01-01T00:00Z", "7d"] {
+        let ranked = harness.run(&["dropped", "domains", "--since", since, "--json"]);
+        assert_eq!(ranked.objects()[0]["domain"], "evil.example", "{since}");
+    }
 }
 
 #[test]

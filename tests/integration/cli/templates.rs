@@ -25,8 +25,12 @@ fn the_built_in_files_are_exported_used_and_never_overwrite_others() {
     assert!(refused.err.contains("letter.txt:1"), "{}", refused.err);
 
     let one = harness.path("one").display().to_string();
-    let written = run(&["templates", "export", &one, "home.html"], &[]);
-    assert_eq!(written.out.lines().count(), 1);
+    let export = ["templates", "export", &one, "home.html", "--json"];
+    let written = run(&export, &[]).objects();
+    assert_eq!(written.len(), 1);
+    assert_eq!(written[0]["file"], format!("{one}/home.html"));
+    let usable = run(&["templates", "check", &one, "--json"], &[]).objects();
+    assert_eq!(usable[0]["folder"], one);
     let unknown = run(&["templates", "export", &one, "nothing.html"], &[]);
     assert_eq!(unknown.status, 3);
     let missing = run(&["templates", "check", "/nosuch"], &[]);

@@ -27,7 +27,7 @@ Examples:
 
 Exit status: 0 the store was moved, 1 it was not moved, and may be closed until
 the transfer is repeated or undone.")]
-#[group(id = "what", required = true, multiple = false, args = ["to", "undo"])]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["to", "undo"]))]
 pub struct Args {
     /// A postgres:// URL as in [store], or the full path of a file that does not exist yet
     #[arg(long, value_name = "URL|FILE")]

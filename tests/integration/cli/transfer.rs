@@ -18,6 +18,22 @@ fn a_store_moves_and_the_old_location_is_closed_until_undone() {
     assert!(no_server.err.contains("password_file"), "{}", no_server.err);
     let file_with_password = harness.run(&["transfer", "--to", &file, "--password-file", "x"]);
     assert_eq!(file_with_password.status, 2, "{}", file_with_password.err);
+    let cause = "--password-file and --ca-file apply to a server";
+    assert!(
+        file_with_password.err.contains(cause),
+        "{}",
+        file_with_password.err
+    );
+    for option in ["--password-file", "--ca-file"] {
+        // Without --to, nothing must be undone.
+        let alone = harness.run(&["transfer", option, "/nosuch"]);
+        assert_eq!(alone.status, 2, "{}", alone.err);
+        assert!(alone.err.contains("--to"), "{}", alone.err);
+    }
+    let server = "postgres://vestibule@db.example/vestibule";
+    let missing = harness.run(&["transfer", "--to", server, "--password-file", "/nosuch"]);
+    assert_eq!(missing.status, 1, "{}", missing.err);
+    assert!(missing.err.contains("/nosuch"), "{}", missing.err);
     for no_location in ["new.db", "u:secret@h/d"] {
         let refused = harness.run(&["transfer", "--to", no_location]);
         assert_eq!(refused.status, 2, "{}", refused.out);

@@ -222,10 +222,11 @@ pub fn show(
     }
     let checks = findings.iter().map(|finding| finding.check.chars().count());
     let column = checks.max().unwrap_or(0);
-    let indent = STATE_WIDTH + 2 + column + 2;
-    let room = width
-        .map(|width| width.saturating_sub(indent))
-        .filter(|room| *room >= MIN_DETAIL_WIDTH);
+    let beside = STATE_WIDTH + 2 + column + 2;
+    // On a narrow terminal, the details are below the checks.
+    let is_below = width.is_some_and(|width| width < beside + MIN_DETAIL_WIDTH);
+    let indent = if is_below { STATE_WIDTH + 2 } else { beside };
+    let room = width.map(|width| width.saturating_sub(indent).max(MIN_DETAIL_WIDTH));
     let lines = |text: &str, room: Option<usize>| match room {
         Some(room) => wrap(text, room),
         None => vec![text.to_owned()],
@@ -238,10 +239,12 @@ pub fn show(
             remedy,
         } = finding;
         for (place, line) in lines(detail, room).iter().enumerate() {
-            if place == 0 {
-                writeln!(out, "{state:<STATE_WIDTH$}  {check:<column$}  {line}")?;
-            } else {
-                writeln!(out, "{:indent$}{line}", "")?;
+            match place {
+                0 if is_below => {
+                    writeln!(out, "{state:<STATE_WIDTH$}  {check}\n{:indent$}{line}", "")?;
+                }
+                0 => writeln!(out, "{state:<STATE_WIDTH$}  {check:<column$}  {line}")?,
+                _ => writeln!(out, "{:indent$}{line}", "")?,
             }
         }
         let remedy = remedy.as_deref().unwrap_or_default();
@@ -260,7 +263,7 @@ pub fn show(
 /// Columns of the longest state.
 const STATE_WIDTH: usize = 7;
 
-/// Minimum width of the column of details; in a narrower one they are not wrapped.
+/// Minimum width of the column of details; if there is less beside the checks, the details are below them.
 const MIN_DETAIL_WIDTH: usize = 24;
 
 /// True if there is a problem, so that the exit status is 1.

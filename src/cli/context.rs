@@ -73,11 +73,7 @@ impl Context {
     pub fn portal(&self, name: Option<PortalName>) -> Result<Option<PortalName>, CommandError> {
         match name {
             Some(name) if self.config.public_portal(&name).is_none() => {
-                let known = self.config.portals.iter().map(|portal| &portal.name);
-                Err(CommandError::Usage(format!(
-                    "there is no portal {name}; the portals are {}",
-                    join(known, ", ")
-                )))
+                Err(unknown_portal(&self.config, &name))
             }
             name => Ok(name),
         }
@@ -95,6 +91,15 @@ impl Context {
         }
         self.portal(name)
     }
+}
+
+/// The error of an option that names a portal which the configuration does not have.
+pub fn unknown_portal(config: &Config, name: &PortalName) -> CommandError {
+    let known = config.portals.iter().map(|portal| &portal.name);
+    CommandError::Usage(format!(
+        "there is no portal {name}; the portals are {}",
+        join(known, ", ")
+    ))
 }
 
 /// Name of the user at the terminal, even under `sudo`.

@@ -7,7 +7,7 @@ mod forget;
 mod import;
 mod resend;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::context::{Context, Global, actor};
 use super::failure::{CommandError, CommandResult};
@@ -153,12 +153,13 @@ pub struct AccountArg {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).args(["account", "unlisted"]))]
 pub struct BlockArgs {
     /// The account's address, or its id
-    #[arg(value_name = "ADDRESS", required_unless_present = "unlisted")]
+    #[arg(value_name = "ADDRESS")]
     account: Option<String>,
     /// All active accounts that the current access settings would not allow
-    #[arg(long, conflicts_with = "account")]
+    #[arg(long)]
     unlisted: bool,
     /// Only list these accounts
     #[arg(long, requires = "unlisted")]

@@ -88,8 +88,8 @@ const COLUMNS: &[TableColumn<QueueStatus>] = columns! { queue: QueueStatus;
     "state" Word => queue.state.as_str(),
     "waiting" Number => queue.waiting,
     "failed" Number => queue.failed,
-    "oldest" Whole 2 => queue.oldest_waiting.map_or_else(|| "-".to_owned(), time),
-    "next try" Whole 3 => queue.next_try_at.map_or_else(|| "-".to_owned(), time),
+    "oldest" Time 2 => queue.oldest_waiting.map_or_else(|| "-".to_owned(), time),
+    "next try" Time 3 => queue.next_try_at.map_or_else(|| "-".to_owned(), time),
     "last error" Wrapped => or_dash(queue.last_error.as_ref()),
     "for" Wrapped => {
         let portals = queue.portals.iter().map(ToString::to_string);
@@ -109,7 +109,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
         Command::Resume(which) => pause(&context, which, false, out).await,
         Command::Retry(which) => retry(&context, which, out).await,
         Command::Failed(list) => {
-            check(&context, &list.hook)?;
+            check_hook(&context, &list.hook)?;
             let filter = FailedCallFilter {
                 hook: list.hook,
                 account: list.account,
@@ -135,6 +135,17 @@ fn check(context: &Context, name: &DestinationName) -> CommandResult {
     Err(CommandError::NotFound(format!(
         "there is no destination or hook {name}; there are {}",
         join(known, ", ")
+    )))
+}
+
+/// Refuses the name of a destination, which has failed requests instead of calls.
+fn check_hook(context: &Context, name: &DestinationName) -> CommandResult {
+    check(context, name)?;
+    if context.config.hooks.iter().any(|hook| hook.name == *name) {
+        return Ok(());
+    }
+    Err(CommandError::Usage(format!(
+        "{name} is a destination, not a hook; to see what failed there: vestibule requests list --state failed"
     )))
 }
 

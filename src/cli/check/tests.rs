@@ -340,11 +340,17 @@ fn details_and_remedies_are_wrapped_at_the_width_of_the_terminal() {
         "links in mail begin with http://127.0.0.1:8080, which only this machine can reach",
         "set http.public_url to the https:// address under which people reach the pages",
     );
-    let mut out = Vec::new();
-    show(&[finding], false, Some(60), &mut out).expect("memory");
-    let text = String::from_utf8(out).expect("text");
-    assert_eq!(text.lines().count(), 6, "{text}");
-    for line in text.lines() {
-        assert!(line.chars().count() <= 60, "{line}");
+    for width in [60, 49, 40] {
+        let mut out = Vec::new();
+        show(std::slice::from_ref(&finding), false, Some(width), &mut out).expect("memory");
+        let text = String::from_utf8(out).expect("text");
+        assert_eq!(
+            text.lines().count(),
+            if width == 60 { 6 } else { 7 },
+            "{text}"
+        );
+        for line in text.lines() {
+            assert!(line.chars().count() <= width, "{line}");
+        }
     }
 }

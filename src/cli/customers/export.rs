@@ -1,11 +1,11 @@
 //! `customers export`: all data about a person, as files to hand over.
 
 use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
 use crate::cli::context::Context;
@@ -118,10 +118,14 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
 
 /// Creates a folder that only its owner can read, because it holds personal mail.
 fn make(folder: &Path) -> anyhow::Result<()> {
-    DirBuilder::new()
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("cannot create the folder {}", folder.display()))
+    let created = DirBuilder::new().mode(0o700).create(folder);
+    created.map_err(|cause| match cause.kind() {
+        ErrorKind::AlreadyExists => anyhow!(
+            "{} already exists, and nothing in it is overwritten; name another folder with --to",
+            folder.display()
+        ),
+        _ => anyhow!("cannot create the folder {}: {cause}", folder.display()),
+    })
 }
 
 fn write(file: &Path, octets: &[u8]) -> anyhow::Result<()> {

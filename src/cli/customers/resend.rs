@@ -21,12 +21,13 @@ people who asked for no more mail and to addresses that a deny list matches.
 Examples:
   vestibule customers resend ann@corp.example
   vestibule customers resend --given-up")]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["account", "given_up"]))]
 pub struct Args {
     /// The account's address, or its id
-    #[arg(value_name = "ADDRESS", required_unless_present = "given_up")]
+    #[arg(value_name = "ADDRESS")]
     account: Option<String>,
     /// All accounts whose verification mail was given up, and which still wait for it
-    #[arg(long, conflicts_with = "account")]
+    #[arg(long)]
     given_up: bool,
 }
 

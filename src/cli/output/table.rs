@@ -99,7 +99,11 @@ fn lines_of(
         let room = width.unwrap_or(usize::MAX).saturating_sub(INDENT).max(1);
         first[place].clear();
         lines.push(line(columns, &first, widths));
-        let rest = wrap(&row[place], room);
+        // A missing value gets no line.
+        let rest = match row[place].as_str() {
+            "-" => Vec::new(),
+            text => wrap(text, room),
+        };
         lines.extend(
             rest.into_iter()
                 .filter(|text| !text.is_empty())
@@ -288,5 +292,9 @@ mod tests {
                 "      six seven eight nine ten"
             ]
         );
+        let rows = [["a rule with a long title", "-"], ["rule", evidence]];
+        let rows = rows.map(|row| row.map(ToOwned::to_owned).to_vec());
+        let lines = text(&render(&columns, false, &rows, Some(32), "2026"));
+        assert_eq!(lines[..2], ["a rule with a long title", "rule"]);
     }
 }

@@ -15,7 +15,7 @@ mod tally;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::context::Global;
+use super::context::{Global, unknown_portal};
 use super::failure::{CommandError, CommandResult};
 use super::output::{Output, note};
 use crate::domain::PortalName;
@@ -74,7 +74,7 @@ pub fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     if let Some(name) = &args.portal
         && context.config.public_portal(name).is_none()
     {
-        return Err(CommandError::Usage(format!("there is no portal {name}")));
+        return Err(unknown_portal(&context.config, name));
     }
     let expected = match &args.expect {
         None => None,

@@ -179,6 +179,19 @@ fn lists_are_filtered_and_paged() {
 }
 
 #[test]
+fn an_action_without_an_account_names_its_alternative() {
+    let harness = Harness::new();
+    for (action, option) in [("block", "--unlisted"), ("resend", "--given-up")] {
+        let wrong: [&[&str]; 2] = [&[], &["ann@corp.example", option]];
+        for rest in wrong {
+            let ran = harness.run(&[&["customers", action][..], rest].concat());
+            assert_eq!(ran.status, 2, "{}", ran.err);
+            assert!(ran.err.contains(option), "{}", ran.err);
+        }
+    }
+}
+
+#[test]
 fn an_unknown_account_is_not_found() {
     let harness = Harness::new();
     for (arguments, status) in [

@@ -67,6 +67,7 @@ fn all_data_about_a_person_is_exported_with_private_permissions() {
 
     let again = harness.run(&["customers", "export", "ann@corp.example", "--to", &to]);
     assert_eq!(again.status, 1, "{}", again.err);
+    assert!(again.err.contains("name another folder"), "{}", again.err);
     let second = harness.path("second").display().to_string();
     let counted = harness.run(&["customers", "export", "ann@corp.example", "--to", &second]);
     let numbers = "2 entries of the ledger, 1 request, 1 verification mail, ";

@@ -194,6 +194,16 @@ fn a_missing_file_is_reported_alone() {
 }
 
 #[test]
+fn an_unknown_portal_is_refused_with_those_that_exist() {
+    let ran = Harness::new().run(&["replay", "/dev/null", "--portal", "nope"]);
+    assert_eq!((ran.status, ran.out.as_str()), (2, ""));
+    assert_eq!(
+        ran.err,
+        "error: there is no portal nope; the portals are it, hr\n"
+    );
+}
+
+#[test]
 fn a_missing_file_of_expectations_is_not_found() {
     let ran = run(&["replay", "testdata/mail", "--expect", "/nosuch"], &[]);
     assert_eq!((ran.status, ran.out.as_str()), (3, ""));

@@ -216,6 +216,11 @@ fn hooks_are_listed_with_the_destinations() {
         harness.run(&["deliveries", "pause", "dir"]).shown()
     );
 
+    let destination = harness.run(&["deliveries", "failed", "helpdesk"]);
+    assert_eq!(destination.status, 2, "{}", destination.err);
+    assert!(destination.err.contains("requests list --state failed"));
+    assert_eq!(harness.run(&["deliveries", "failed", "dir"]).status, 3);
+
     harness.receive("ann@corp.example", "");
     harness.tamper(
         "INSERT INTO hook_call (id, hook, account, event, payload, created_at, state, attempts,

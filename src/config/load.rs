@@ -84,15 +84,45 @@ impl Config {
     }
 }
 
+/// The parser's words for a key or a section that is there twice.
+const DUPLICATE: &str = "duplicate key";
+
+/// Sections that are lists of tables.
+const LISTS: [&str; 2] = ["portal", "hook"];
+
+/// Records the mistakes of the parser, which names neither the key that is there twice nor the remedy.
+fn refuse_syntax(document: &Document<'_>, errors: &[toml::de::Error]) {
+    let key_of = |error: &toml::de::Error| {
+        let key = error.span().and_then(|span| document.text().get(span));
+        key.unwrap_or_default().to_owned()
+    };
+    let is_list = |key: &String| LISTS.contains(&key.as_str());
+    let duplicates = errors.iter().filter(|error| error.message() == DUPLICATE);
+    let has_list = duplicates.map(key_of).any(|key| is_list(&key));
+    for error in errors {
+        let at = error.span().map_or(0, |span| span.start);
+        let key = key_of(error);
+        match error.message() {
+            DUPLICATE if is_list(&key) => document.refuse_text(
+                at,
+                &format!("{DUPLICATE} {key}; write [[{key}]], with two brackets, above each one"),
+            ),
+            // A key of the second [portal], which is none of the first.
+            DUPLICATE if has_list => {}
+            DUPLICATE => {
+                document.refuse_text(at, &format!("{DUPLICATE} {key}; keep one of the two"));
+            }
+            message => document.refuse_text(at, message),
+        }
+    }
+}
+
 /// `None` if there is any mistake.
 pub(super) fn read(document: &Document<'_>) -> Option<Config> {
     let (table, errors) = DeTable::parse_recoverable(document.text());
     if !errors.is_empty() {
         // Reading a partial document would report false mistakes.
-        for error in errors {
-            let at = error.span().map_or(0, |span| span.start);
-            document.refuse_text(at, error.message());
-        }
+        refuse_syntax(document, &errors);
         return None;
     }
     let config = sections::read(&document.root(table.get_ref()));

@@ -29,6 +29,7 @@ mod replay;
 mod requests;
 mod serve;
 mod settings_file;
+mod shell;
 mod short_id;
 mod stats;
 mod tail;

@@ -9,6 +9,7 @@ use super::service;
 use crate::cli::context::actor;
 use crate::cli::failure::CommandError;
 use crate::cli::operators::{Silence, first_line_of};
+use crate::cli::shell::quote_path;
 use crate::config::Config;
 use crate::domain::{OperatorName, Password, Role};
 use crate::operations;
@@ -129,7 +130,7 @@ pub(super) async fn add(
         format!(
             "create the operator after the first start: vestibule operators add {name} --role admin \
              --config {}",
-            path.display()
+            quote_path(path)
         )
     };
     let is_usable = service::create_data_folder(&config.data_dir)

@@ -146,7 +146,7 @@ pub fn verification_deferred(
     cause: &str,
 ) {
     event!(WARN "verification.deferred", account = %account, address = %address,
-        domain = %address.domain(), until = display(until), cause);
+        domain = %address.domain(), until = %format_args!("{until:.3}"), cause);
 }
 
 /// The mail cannot reach the address: it bounced (`ledger`), our relay does not know the address, or it was given up.
@@ -238,7 +238,7 @@ pub fn delivery_succeeded(delivery: DeliveryAttempt) {
 pub fn delivery_deferred(delivery: DeliveryAttempt, next: Timestamp, cause: &str) {
     event!(WARN "delivery.deferred", request = %delivery.request, ledger = %delivery.ledger,
         account = %delivery.account, portal = %delivery.portal, destination = %delivery.destination,
-        attempt = delivery.attempt, next = display(next), cause);
+        attempt = delivery.attempt, next = %format_args!("{next:.3}"), cause);
 }
 
 /// The last attempt failed; an operator can retry.
@@ -269,7 +269,8 @@ pub fn hook_succeeded(call: HookCallFields) {
 /// The attempt failed; the next one is at `next`.
 pub fn hook_deferred(call: HookCallFields, next: Timestamp, cause: &str) {
     event!(WARN "hook.deferred", hook = %call.hook, call = %call.call, about = call.about,
-        account = call.account.map(display), attempt = call.attempt, next = display(next), cause);
+        account = call.account.map(display), attempt = call.attempt,
+        next = %format_args!("{next:.3}"), cause);
 }
 
 /// The last attempt failed; an operator can retry.

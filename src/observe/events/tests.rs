@@ -203,6 +203,16 @@ fn the_documentation_has_every_method_of_verification() {
 }
 
 #[test]
+fn times_in_fields_have_milliseconds() {
+    let soon: Timestamp = "2026-11-30T19:17:59.60887795Z".parse().expect("a time");
+    let lines = capture(LogFormat::Text, false, || {
+        verification_deferred(AccountId::new(), &ann(), soon, "limit");
+    });
+    let until = " until=2026-11-30T19:17:59.608Z cause=limit\n";
+    assert!(lines.concat().ends_with(until), "{lines:?}");
+}
+
+#[test]
 fn a_sender_cannot_forge_a_line_or_a_field() {
     let lines = capture(LogFormat::Text, false, || {
         message_decided(&an_entry(Verdict::Held), None);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
@@ -37,9 +38,9 @@ pub fn completions(args: &Completions, mut tree: Command, out: &mut Output) -> C
 
 pub fn man(args: &Man, tree: Command, out: &mut Output) -> CommandResult {
     if let Some(folder) = &args.dir {
-        std::fs::create_dir_all(folder)?;
-        clap_mangen::generate_to(tree, folder)?;
-        return Ok(());
+        let created = std::fs::create_dir_all(folder);
+        let written = created.and_then(|()| clap_mangen::generate_to(tree, folder));
+        return Ok(written.with_context(|| format!("cannot write to {}", folder.display()))?);
     }
     let mut page = Vec::new();
     clap_mangen::Man::new(tree).render(&mut page)?;

@@ -33,4 +33,7 @@ fn shells_and_man_know_the_commands() {
     let path = folder.path().display().to_string();
     assert_eq!(run(&["man", "--dir", &path], &[]).status, 0);
     assert!(folder.path().join("vestibule-access-approve.1").exists());
+    let nowhere = run(&["man", "--dir", "/dev/null/man1"], &[]);
+    assert_eq!(nowhere.status, 1);
+    assert!(nowhere.err.contains("/dev/null/man1"), "{}", nowhere.err);
 }

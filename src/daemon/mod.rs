@@ -6,6 +6,7 @@
 
 mod listeners;
 mod lock;
+mod low_disk;
 mod missing_portals;
 mod node;
 mod opening;
@@ -125,6 +126,7 @@ impl Daemon {
         tasks.spawn(store.clone().keep_heartbeat(stop.clone()));
         tasks.spawn(store.clone().extend_log_in_idle_time(stop.clone()));
         tasks.spawn(node::run(config.clone(), store.clone(), stop.clone()));
+        tasks.spawn(low_disk::run(store.clone(), stop.clone()));
         tasks.spawn(operator_log::run(store.clone(), stop.clone()));
         tasks.spawn(missing_portals::run(
             config.clone(),

@@ -333,6 +333,16 @@ pub fn canary_recovered() {
     event!(INFO "canary.recovered");
 }
 
+/// The free space on the disk with the database comes close to the reserve. In octets.
+pub fn disk_low(free: u64, reserve: u64) {
+    event!(WARN "disk.low", free, reserve);
+}
+
+/// There is enough free space again.
+pub fn disk_recovered(free: u64) {
+    event!(INFO "disk.recovered", free);
+}
+
 /// All listeners are up.
 pub fn daemon_started(smtp: &[SocketAddr], http: SocketAddr, admin: SocketAddr) {
     event!(INFO "daemon.started", version = env!("CARGO_PKG_VERSION"),

@@ -44,6 +44,7 @@ pub use audit::operator_actions::{AuditEntry, AuditFilter};
 pub use claims::leases::ClaimNumber;
 pub use claims::outcomes::{ClaimRound, NextWork, SetAside, Settled, Settlement};
 pub(crate) use engine::disk_space::DiskSpace;
+pub use engine::health::FreeSpace;
 pub use engine::notify::{Changes, Topic};
 pub use engine::settings_cache::Revision;
 pub use engine::time_slice::WorkStep;
@@ -89,7 +90,7 @@ pub use upkeep::backup::backup;
 pub use upkeep::clock_repair::MaxDelays;
 pub use upkeep::digest::{DigestClaim, DigestContent};
 pub use upkeep::examine::{
-    Examination, access_settings_of, examine, has_verified_accounts, nodes_of,
+    Examination, access_settings_of, examine, has_verified_accounts, nodes_of, unused_octets_of,
 };
 pub use upkeep::invariants::Violation;
 pub use upkeep::transfer::{Transferred, transfer, undo_transfer};

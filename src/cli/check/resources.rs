@@ -9,10 +9,7 @@ use rustix::fs::{Access, access};
 
 use super::{Finding, label};
 use crate::config::{Config, Destination, Outgoing, StoreConfig, show_size};
-use crate::store::DiskSpace;
-
-/// Free space below which a warning is given.
-const LITTLE_ROOM: u64 = 1 << 30;
+use crate::store::{DiskSpace, Location, unused_octets_of};
 
 /// Remedy for what this user may not use, but the service's user may.
 const AS_SERVICE: &str = "run the check as the service's user (sudo -u vestibule vestibule check)";
@@ -59,11 +56,27 @@ pub(super) fn database(config: &Config) -> Finding {
             format!("{shown}: the free space cannot be determined ({cause})"),
             "check with: df",
         ),
-        Ok(space) => {
-            let free = space.available;
-            let detail = format!("{shown} is writable, {} free", round_down(free));
-            room(check, detail, free, least_space(config, space))
+        Ok(disk) => {
+            let space = disk.with_unused(|| unused_octets(config));
+            let free = round_down(disk.available);
+            let detail = match space.available - disk.available {
+                0 => format!("{shown} is writable, {free} free"),
+                unused => format!(
+                    "{shown} is writable, {free} free, and {} in unused pages of the database",
+                    round_down(unused)
+                ),
+            };
+            room(check, detail, space, least_space(config, space))
         }
+    }
+}
+
+/// Octets of the unused pages of a database in this folder. A database that cannot be read is reported by another
+/// finding.
+fn unused_octets(config: &Config) -> Option<u64> {
+    match config.store {
+        StoreConfig::Sqlite => unused_octets_of(&Location::of(config)).ok(),
+        StoreConfig::Postgres(_) => None,
     }
 }
 
@@ -77,11 +90,11 @@ pub(super) fn least_space(config: &Config, space: DiskSpace) -> u64 {
 }
 
 /// The free space must be at least `least`.
-pub(super) fn room(check: &str, detail: String, free: u64, least: u64) -> Finding {
-    if free < least {
+pub(super) fn room(check: &str, detail: String, space: DiskSpace, least: u64) -> Finding {
+    if space.available < least {
         let remedy = "free some space: mail is refused (4xx) before the disk is full";
         Finding::problem(check, detail, remedy)
-    } else if free < LITTLE_ROOM {
+    } else if space.is_low(false) {
         Finding::warning(check, detail, "free some space, or shorten [retention]")
     } else {
         Finding::ok(check, detail)

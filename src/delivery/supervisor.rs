@@ -14,7 +14,7 @@ use crate::domain::Timestamp;
 use crate::observe::events;
 use crate::outbound::Generations;
 use crate::outbound::breaker::Target;
-use crate::store::{Store, StoreError};
+use crate::store::{DownDestination, Store, StoreError};
 
 /// Delay before a retry after a database error.
 const SETBACK: Duration = Duration::from_secs(1);
@@ -77,8 +77,15 @@ async fn adopt_states(generations: &Generations) -> Result<(), StoreError> {
         let is_current = generations.is_down(&recorded.name)
             || (is_shared && generations.adopt(&recorded))
             || others_differ;
-        if !is_current {
-            store.record_up(recorded.name, Timestamp::now()).await?;
+        if is_current {
+            continue;
+        }
+        let DownDestination {
+            name, is_requested, ..
+        } = recorded;
+        store.record_up(name.clone(), Timestamp::now()).await?;
+        if !is_requested {
+            events::destination_up(&name);
         }
     }
     Ok(())

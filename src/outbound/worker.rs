@@ -151,8 +151,11 @@ impl<Q: WorkQueue> Worker<Q> {
     }
 
     /// Records for operators that the destination is down, asked for a pause, or is up again. If an operator removed
-    /// the record, closes the breaker.
+    /// the record, closes the breaker. After a reload, the next worker does so: this one may have an earlier breaker.
     async fn follow_state(&mut self) {
+        if self.stop.is_cancelled() {
+            return;
+        }
         let state = self.breaker.down_state();
         let Some(name) = self.queue.name().cloned() else {
             return;

@@ -177,3 +177,21 @@ async fn the_log_is_extended_while_nothing_is_written() {
     harness.store.close().await;
     assert_eq!(harness.database.number("SELECT count(*) FROM request"), 2);
 }
+
+/// Even if the log is so long that a thread with a connection of its own copies it.
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_the_store_deletes_the_log() {
+    for messages in [1, 5] {
+        let harness = Harness::open().await;
+        for number in 0..messages {
+            let (from, id) = (format!("p{number}@partner.example"), format!("{number}@x"));
+            let mut message = mail(&from, &id, start());
+            message.raw.resize(8 << 20, b'x');
+            harness.accept(message).await;
+        }
+        let log = harness.database.folder.path().join("vestibule.db-wal");
+        assert!(log.exists());
+        harness.store.close().await;
+        assert!(!log.exists(), "after {messages} messages");
+    }
+}

@@ -103,7 +103,6 @@ pub use verification::verification_mail::{
 };
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::config::PostgresServer;
@@ -114,6 +113,7 @@ use engine::job::Work;
 use engine::notify::Notifier;
 use engine::readers::{IDLE_TIMEOUT, Readers};
 use engine::writer::Writer;
+use operators::nodes::OtherNodes;
 use sql::Tx;
 
 /// Largest offset between the clocks of this machine and the database at which this machine is ready.
@@ -134,8 +134,8 @@ pub struct Store {
     driver: Arc<dyn Driver>,
     /// Holder of this handle's claims.
     holder: Holder,
-    /// True if another node may take mail for addresses that this one does not have, as of the last heartbeat.
-    others_have_mailboxes: Arc<AtomicBool>,
+    /// As of the last heartbeat.
+    other_nodes: Arc<OtherNodes>,
 }
 
 /// Migrates the schema of a database, for a caller that holds the lock of its folder. Returns the number of
@@ -211,7 +211,6 @@ impl Store {
         let (short, long) = driver.readers();
         let readers =
             |connections| Arc::new(Readers::new(driver.clone(), connections, IDLE_TIMEOUT));
-        // Until the first heartbeat has compared the nodes.
         let is_shared = driver.duty_lease().is_some();
         Ok(Self {
             writer: Writer::start(
@@ -226,7 +225,7 @@ impl Store {
             health,
             driver,
             holder: Holder::of_node(node),
-            others_have_mailboxes: Arc::new(AtomicBool::new(is_shared)),
+            other_nodes: Arc::new(OtherNodes::new(is_shared)),
         })
     }
 

@@ -165,6 +165,17 @@ fn a_starting_node_leaves_the_hooks_and_outages_of_another_alone() {
         let left = number(&schema, "SELECT count(*) FROM hook WHERE name = 'siem'");
         (left == 0 && subscribed("directory") == 1).then_some(())
     });
+
+    // And so is the record of a destination that neither has.
+    server().run(
+        &schema.name,
+        "INSERT INTO down_destination (destination, since, next_try_at, last_error)
+             VALUES ('former', 1, 1, 'refused')",
+    );
+    wait_for("the end of the outage", || {
+        let sql = "SELECT count(*) FROM down_destination WHERE destination = 'former'";
+        (number(&schema, sql) == 0).then_some(())
+    });
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl Daemon {
         let bound = listeners.bound_addresses()?;
         settle_port(&mut config, &bound);
         make_private_folder(&config.data_dir)?;
-        let lock = Lock::take(&config.data_dir)?;
+        let lock = Lock::take(&config.data_dir, &config.database())?;
         let settings = smtp_settings(&config)?;
         let (checker, checking) = watch::channel(checker(&config)?);
         let templates = Arc::new(Templates::load(config.verification.templates.as_deref())?);

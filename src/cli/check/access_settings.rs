@@ -18,12 +18,12 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
             findings.extend(judge(config, &config.access));
             findings
         }
-        Err(error) => vec![unreadable(&error)],
+        Err(error) => vec![report_unreadable(&error)],
     }
 }
 
 /// A server that cannot be reached is a problem of another check, which is skipped without a network.
-fn unreadable(error: &StoreError) -> Finding {
+fn report_unreadable(error: &StoreError) -> Finding {
     let state = match error {
         StoreError::Away(_) => State::Warning,
         _ => State::Problem,

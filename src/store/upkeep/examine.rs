@@ -7,8 +7,8 @@ use crate::store::engine::driver::Driver;
 use crate::store::engine::settings_cache;
 use crate::store::ledger::counts::{self, RequestCount};
 use crate::store::operators::nodes::{self, Node};
-use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Maintenance, Tx};
 use crate::store::upkeep::invariants::{self, Violation};
 use crate::store::verification::sent_and_queued_mail::count_given_up;
 use crate::store::{Location, Result, StoreError};
@@ -146,7 +146,7 @@ pub fn unused_octets_of(database: &Location) -> Result<u64> {
     if !database.exists() {
         return Ok(0);
     }
-    read_in_transaction(&*database.driver(), |tx| tx.unused_octets())
+    read_in_transaction(&*database.driver(), Maintenance::unused_octets)
 }
 
 /// The nodes that share a store; empty if there is no database yet. Blocks.

@@ -91,7 +91,13 @@ impl Draft {
             .create_new(true)
             .mode(0o600)
             .open(&draft)
-            .map_err(|error| error_of(&draft, &error))?;
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => StoreError::open(
+                    draft.display(),
+                    "it is left over from a backup that was interrupted, unless one is in progress: remove it",
+                ),
+                _ => error_of(&draft, &error),
+            })?;
         Ok(Self(draft))
     }
 

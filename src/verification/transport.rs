@@ -31,6 +31,7 @@ use crate::observe::events;
 use crate::outbound::access_token::AccessTokens;
 use crate::outbound::pool::Pool;
 use crate::outbound::smtp::reply::SmtpStep;
+use crate::outbound::tcp;
 use crate::outbound::{AttemptOutcome, Cause};
 
 /// Time limit for one mail, from connecting to the final reply. A shutdown may end it earlier.
@@ -259,8 +260,8 @@ impl Server {
 
 /// Connects without Nagle's algorithm: lettre writes the final dot separately, and the server's delayed
 /// acknowledgement would hold it back for 40 ms.
-async fn reach(server: (&str, u16)) -> std::io::Result<TcpStream> {
-    let stream = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(server)).await??;
+async fn reach((host, port): (&str, u16)) -> std::io::Result<TcpStream> {
+    let stream = tokio::time::timeout(CONNECT_LIMIT, tcp::connect(host, port)).await??;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -99,14 +99,19 @@ impl Breaker {
                 _ => Self::default(),
             };
         };
+        match cause.not_before {
+            Some(asked) => self.after_request(asked.min(later(now, MAX_REQUESTED)), now),
+            None => self.after_failure(now),
+        }
+    }
+
+    /// Returns the state after a failure of the destination.
+    fn after_failure(self, now: Timestamp) -> Self {
         let down = |wait: Duration| Self::Down {
             probe_at: later(now, wait),
             wait,
             is_requested: false,
         };
-        if let Some(asked) = cause.not_before {
-            return self.after_request(asked.min(later(now, MAX_REQUESTED)), now);
-        }
         match self {
             // This attempt started before the breaker opened or the wait began, so it says nothing new.
             Self::Waiting { .. } | Self::Down { .. } if self.waits(now) => self,
@@ -120,7 +125,8 @@ impl Breaker {
         }
     }
 
-    /// Returns the state after the destination refused an attempt and asked for none before `until`.
+    /// Returns the state after the destination refused an attempt and asked for none before `until`. Such a request
+    /// cannot shorten the wait of a destination that is down: many servers send the same few seconds with every 503.
     fn after_request(self, until: Timestamp, now: Timestamp) -> Self {
         match self {
             // This attempt started before the wait began: it is no further failure.
@@ -137,11 +143,21 @@ impl Breaker {
                     until,
                 }
             }
-            Self::Up { .. } | Self::Waiting { .. } | Self::Down { .. } => Self::Down {
+            Self::Up { .. } | Self::Waiting { .. } | Self::Down { .. } => {
+                self.after_failure(now).postpone(until)
+            }
+        }
+    }
+
+    /// Postpones the trial of a destination that is down, if it requested a longer wait.
+    fn postpone(self, until: Timestamp) -> Self {
+        match self {
+            Self::Down { probe_at, wait, .. } if probe_at < until => Self::Down {
                 probe_at: until,
-                wait: FIRST_WAIT,
+                wait,
                 is_requested: true,
             },
+            _ => self,
         }
     }
 }

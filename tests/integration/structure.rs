@@ -149,10 +149,7 @@ const CONFINED: &[(&str, &[&str])] = &[
         &["verification", "outbound", "canary", "cli"],
     ),
     ("reqwest::", &["outbound", "delivery", "cli"]),
-    (
-        "TcpStream::connect",
-        &["verification", "outbound", "cli", "store"],
-    ),
+    ("TcpStream::connect", &["outbound", "cli", "store"]),
     ("TcpListener", &["smtp", "web", "daemon", "cli"]),
     ("clap::", &["cli", "main"]),
 ];

@@ -29,7 +29,7 @@ pub async fn find_operator(store: &Store, name: &OperatorName) -> Result<Operato
 /// Adds an operator.
 ///
 /// # Errors
-/// `NotAllowed` if there is one of that name, or was one and the name may not be reused.
+/// `NotAllowed` if there is one of that name, in whatever case, or was one and the name may not be reused.
 pub async fn add_operator(
     store: &Store,
     name: OperatorName,

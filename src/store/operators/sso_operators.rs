@@ -3,7 +3,7 @@
 
 use crate::domain::{Actor, Interface, OperatorName, Role, Timestamp};
 use crate::store::audit::events::NewEvent;
-use crate::store::operators::operator_accounts::was_removed;
+use crate::store::operators::operator_accounts::{find_namesake, was_removed};
 use crate::store::operators::sessions_and_tokens::{OperatorKey, insert_key};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
@@ -28,9 +28,7 @@ fn free_name(tx: &Tx, base: &OperatorName) -> Result<OperatorName> {
             number => format!("{base}-{number}"),
         };
         let name = OperatorName::parse(&text).map_err(StoreError::other)?;
-        let sql = "SELECT 1 FROM operator WHERE lower(name) = ?";
-        let is_taken = tx.exists(sql, &[&name.as_str().to_ascii_lowercase()])?;
-        if !is_taken && !was_removed(tx, &name)? {
+        if find_namesake(tx, &name)?.is_none() && !was_removed(tx, &name)? {
             return Ok(name);
         }
     }

@@ -12,7 +12,10 @@ use axum::response::{IntoResponse, Response};
 use minijinja::context;
 use url::form_urlencoded;
 
-use super::link_pages::{list_released, page_after_verification, page_if_verified_before};
+use super::link_pages::{
+    expired_page_without_token, list_released, page_after_verification, page_if_verified_before,
+    refusal_page_without_token,
+};
 use super::{AppState, Client, PageError, WebPage};
 use crate::config::Config;
 use crate::domain::{EmailAddress, Timestamp, Token, TokenHash, VerificationMethod};
@@ -145,9 +148,9 @@ impl AppState {
                 let refused = refused.into_iter().map(|offer| offer.request);
                 (address, refused.collect(), portal)
             }
-            Link::Refused(_) | Link::Expired | Link::Unknown => {
-                return Err(PageError::InvalidLink);
-            }
+            Link::Refused(refusal) => return Ok(refusal_page_without_token(config, refusal)),
+            Link::Expired => return Ok(expired_page_without_token()),
+            Link::Unknown => return Err(PageError::InvalidLink),
         };
         if !is_offered(config, &address) || person.verified_address.as_ref() != Some(&address) {
             events::sso_failed(&"the provider does not confirm that the address is the person's");
@@ -168,9 +171,8 @@ impl AppState {
                 address, released, ..
             } => page_if_verified_before(config, &address, portal.as_ref())
                 .with(list_released(&causes, &known, &released)),
-            VerificationOutcome::Expired | VerificationOutcome::Unknown => {
-                return Err(PageError::InvalidLink);
-            }
+            VerificationOutcome::Expired => return Ok(expired_page_without_token()),
+            VerificationOutcome::Unknown => return Err(PageError::InvalidLink),
         };
         Ok(page.with(context! { denied => denied }))
     }

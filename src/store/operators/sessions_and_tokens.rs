@@ -33,6 +33,15 @@ pub struct OperatorKey {
     pub expires_at: Timestamp,
 }
 
+/// Limit and purpose of a token.
+#[derive(Debug, Clone, Default)]
+pub struct TokenTerms {
+    /// The only interface that the token opens; None for all that its role opens.
+    pub scope: Option<TokenScope>,
+    /// Purpose of the token.
+    pub note: Option<String>,
+}
+
 /// The operator of a valid key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyHolder {
@@ -85,7 +94,8 @@ pub(crate) fn insert_key(
 }
 
 impl Store {
-    /// Creates a key for an operator, and deletes expired keys. `by` is the person who asked for it.
+    /// Creates a key for an operator with its terms, in one transaction: no token ever opens more than it was made
+    /// for. Deletes expired keys. `by` is the person who asked for it.
     ///
     /// # Errors
     /// `NotFound` if there is no such operator.
@@ -93,12 +103,16 @@ impl Store {
         &self,
         name: OperatorName,
         key: OperatorKey,
+        terms: TokenTerms,
         by: Actor,
         now: Timestamp,
     ) -> Result<()> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
-            insert_key(work.tx, n, &name, key, &by, now.into())
+            insert_key(work.tx, n, &name, key, &by, now.into())?;
+            let sql = "UPDATE operator_key SET scope = ?, note = ? WHERE hash = ?";
+            work.tx.run(sql, &[&terms.scope, &terms.note, &key.hash])?;
+            Ok(())
         })
         .await
     }

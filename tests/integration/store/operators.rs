@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use vestibule::domain::{
-    Actor, Interface, OperatorName, PasswordHash, Role, SecondFactorCode, Token, TokenHash, TotpKey,
+    Actor, Interface, OperatorName, PasswordHash, Role, SecondFactorCode, Token, TokenHash,
+    TokenScope, TotpKey,
 };
 use vestibule::store::{
     AnswerKey, Claimed, DirectoryIdentity, KeptAnswer, KeyKind, NameReuse, OperatorKey, Page,
-    PasswordOutcome, StoreError,
+    PasswordOutcome, StoreError, TokenTerms,
 };
 
 use super::harness::{Harness, operator, start};
@@ -45,7 +46,8 @@ async fn key(harness: &Harness, kind: KeyKind, role: Role) -> TokenHash {
         role,
         expires_at: start() + HOUR,
     };
-    let made = harness.store.make_key(ann(), key, by(), start());
+    let terms = TokenTerms::default();
+    let made = harness.store.make_key(ann(), key, terms, by(), start());
     made.await.expect("made");
     key.hash
 }
@@ -71,6 +73,31 @@ async fn a_key_has_the_role_of_its_operator_until_it_expires() {
         let found = found.map(|holder| (holder.name, holder.role));
         assert_eq!(found, role.map(|role| (ann(), role)), "{kind:?} {later:?}");
     }
+}
+
+#[tokio::test]
+async fn a_token_is_never_without_its_terms() {
+    let harness = Harness::open().await;
+    add(&harness, Role::Admin).await;
+    let key = OperatorKey {
+        hash: hash(),
+        kind: KeyKind::Token,
+        role: Role::Admin,
+        expires_at: start() + HOUR,
+    };
+    let terms = TokenTerms {
+        scope: Some(TokenScope::Scim),
+        note: Some("the directory".to_owned()),
+    };
+    let made = harness.store.make_key(ann(), key, terms, by(), start());
+    made.await.expect("made");
+    let holder = harness
+        .store
+        .key_holder(key.hash, KeyKind::Token, None, start());
+    let holder = holder.await.expect("read").expect("valid");
+    assert_eq!(holder.scope, Some(TokenScope::Scim));
+    let tokens = harness.store.tokens(None, start()).await.expect("read");
+    assert_eq!(tokens[0].note.as_deref(), Some("the directory"));
 }
 
 #[tokio::test]

@@ -50,15 +50,16 @@ pub struct KeyHolder {
     pub role: Role,
     /// The only interface that the key opens; None for all that its role opens.
     pub scope: Option<TokenScope>,
-    /// For a session, the time of the sign-in.
-    pub created_at: Timestamp,
+    /// For a session, the time at which the operator was authenticated, here or by the provider. None if the provider
+    /// did not say when.
+    pub signed_in_at: Option<Timestamp>,
 }
 from_row!(
     KeyHolder, row:
     name,
     role = row.get::<_, Role>("role")?.min(row.get("key_role")?),
     scope,
-    created_at,
+    signed_in_at,
 );
 
 /// Time after the last sign-in of an operator of the directory for which their tokens are valid. An operator who
@@ -130,7 +131,9 @@ impl Store {
         self.read(move |tx| {
             let now = Millis::from(now);
             tx.maybe(
-                "SELECT o.name, o.role, k.role AS key_role, k.scope, k.created_at
+                "SELECT o.name, o.role, k.role AS key_role, k.scope,
+                     CASE WHEN o.issuer IS NULL THEN k.created_at ELSE k.authenticated_at END
+                         AS signed_in_at
                      FROM operator_key AS k
                      JOIN operator AS o ON o.n = k.operator
                      WHERE k.hash = ? AND k.kind = ? AND k.expires_at > ?

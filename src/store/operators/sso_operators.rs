@@ -74,13 +74,15 @@ fn create(
 
 impl Store {
     /// Signs a person in: creates their operator or updates its role, and opens this session. `base` is the name
-    /// for a new operator. Returns the operator's name.
+    /// for a new operator; `authenticated_at` is the time at which the provider authenticated the person, if it says
+    /// so. Returns the operator's name.
     pub async fn sign_in_from_directory(
         &self,
         person: DirectoryIdentity,
         base: OperatorName,
         role: Role,
         key: OperatorKey,
+        authenticated_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<OperatorName> {
         self.write(move |work| {
@@ -102,6 +104,8 @@ impl Store {
             tx.run(sql, &[&now, &n])?;
             let by = Actor::operator(name.as_str(), Interface::Page);
             insert_key(tx, n, &name, key, &by, now)?;
+            let sql = "UPDATE operator_key SET authenticated_at = ? WHERE hash = ?";
+            tx.run(sql, &[&authenticated_at, &key.hash])?;
             Ok(name)
         })
         .await

@@ -81,7 +81,8 @@ pub(super) struct CurrentOperator {
     pub name: OperatorName,
     pub role: Role,
     pub key: TokenHash,
-    pub signed_in_at: Timestamp,
+    /// None if the provider did not say when it authenticated the person.
+    pub signed_in_at: Option<Timestamp>,
     /// The CSRF token in every form of this session. It is derived from the session's key, which cannot be
     /// computed from it.
     pub csrf: String,
@@ -230,7 +231,11 @@ pub(super) fn login_address(to: &str) -> String {
     format!("/login?to={to}")
 }
 
-async fn visitor(app: &AppState, headers: &HeaderMap) -> Result<Option<CurrentOperator>, Error> {
+/// The operator of the session that the request's cookie names; None without a valid one.
+pub(super) async fn visitor(
+    app: &AppState,
+    headers: &HeaderMap,
+) -> Result<Option<CurrentOperator>, Error> {
     let Some(key) = app.session_cookie(headers).read(headers) else {
         return Ok(None);
     };
@@ -248,7 +253,7 @@ async fn visitor(app: &AppState, headers: &HeaderMap) -> Result<Option<CurrentOp
         name: holder.name,
         role: holder.role,
         key: hash,
-        signed_in_at: holder.created_at,
+        signed_in_at: holder.signed_in_at,
         csrf: csrf(&key),
         down: Vec::new(),
         shares: app.store().duty_interval().is_some(),

@@ -87,7 +87,7 @@ impl AppState {
         let provider = self.provider(&config)?;
         let secret = begin_sign_in(self.store(), purpose).await?;
         let url = provider
-            .authorization_url(&secret, &return_to(&config))
+            .authorization_url(&secret, &return_to(&config), None)
             .await;
         let url = match url {
             Ok(url) => url,
@@ -110,7 +110,9 @@ impl AppState {
             return Ok(refuse(StatusCode::BAD_REQUEST, "sso.begin_again"));
         };
         let provider = self.provider(config)?;
-        let person = provider.sign_in(secret, callback, &return_to(config)).await;
+        let person = provider
+            .sign_in(secret, callback, &return_to(config), None)
+            .await;
         let page = match person {
             Ok(person) => self.verify_by_sso(config, token, choice, person).await?,
             Err(error) => explain(&error),

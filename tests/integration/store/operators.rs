@@ -337,7 +337,8 @@ async fn keys_of_the_directory_count_while_its_issuer_is_the_configured_one() {
         role: Role::Admin,
         expires_at: start() + HOUR,
     };
-    let signed_in = store.sign_in_from_directory(person, ann(), Role::Agent, session, start());
+    let signed_in =
+        store.sign_in_from_directory(person, ann(), Role::Agent, session, None, start());
     assert_eq!(signed_in.await.expect("signed in"), ann());
     let token = key(&harness, KeyKind::Token, Role::Viewer).await;
     for (issuer, counts) in [
@@ -382,7 +383,8 @@ async fn a_name_at_the_provider_does_not_imitate_an_operator() {
         };
         let base = OperatorName::parse(base).expect("a name");
         let store = &harness.store;
-        let signed_in = store.sign_in_from_directory(person, base, Role::Viewer, session, start());
+        let signed_in =
+            store.sign_in_from_directory(person, base, Role::Viewer, session, None, start());
         let signed_in = signed_in.await.expect("signed in");
         assert_eq!(signed_in.as_str(), name);
         if name == "Bob" {

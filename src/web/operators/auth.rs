@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
 use axum::handler::Handler;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
@@ -23,7 +23,7 @@ use url::form_urlencoded;
 
 use super::error::Error;
 use super::login::SESSION;
-use super::{AppState, MAX_BODY};
+use super::{AppState, MAX_BODY, MAX_OPEN_BODY};
 use crate::domain::{
     Actor, DestinationName, Interface, OperatorName, Role, Timestamp, Token, TokenHash,
 };
@@ -70,8 +70,12 @@ impl PageRoute {
             required: self.required,
             reads: self.method == Method::GET,
         };
+        let handler = match self.required {
+            Some(_) => self.handler,
+            None => self.handler.layer(DefaultBodyLimit::max(MAX_OPEN_BODY)),
+        };
         let gate = middleware::from_fn_with_state(state, gate);
-        (self.path, self.handler.layer(gate))
+        (self.path, handler.layer(gate))
     }
 }
 

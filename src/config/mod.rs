@@ -224,7 +224,8 @@ pub struct MailLimits {
     pub total_hour: u32,
     /// The part of `total_hour` that is reserved for the pages (sign-up, a new link); also the pages' maximum.
     pub sign_up_hour: u32,
-    /// The part of `sign_up_hour` for one client: an IPv4 address or a /64 of IPv6.
+    /// The part of `sign_up_hour` for one client: an IPv4 address or a /64 of IPv6. Larger networks of IPv6 have a
+    /// larger part.
     pub sign_up_per_client_hour: u32,
     /// The part of `total_hour` that is reserved for senders whose domain vouches for their message.
     pub authenticated_hour: u32,

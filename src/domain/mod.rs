@@ -51,7 +51,7 @@ pub use language::{BUILT_IN_LANGUAGES, LanguagePriority, LanguageTag, LanguageTa
 pub use mailbox_key::{AddressDelimiters, MailboxKey};
 pub use message_link::LinkKey;
 pub use names::{DestinationName, NameError, OperatorName, PortalName};
-pub use network::{is_private_address, parse_address};
+pub use network::{client_networks, is_private_address, parse_address};
 pub use operator::{Password, PasswordError, PasswordHash, Role, TokenScope};
 pub use pattern::{DomainPattern, PatternError};
 pub use pattern_list::PatternList;

@@ -71,7 +71,7 @@ pub use operators::operator_accounts::{NameReuse, Operator, SignInWay};
 pub use operators::passwords::{PasswordOutcome, StoredPassword};
 pub use operators::pending_logins::AttemptPurpose;
 pub use operators::second_factor::{CodeOutcome, SecondFactor};
-pub use operators::sessions_and_tokens::{KeyHolder, KeyKind, OperatorKey};
+pub use operators::sessions_and_tokens::{KeyHolder, KeyKind, OperatorKey, TokenTerms};
 pub use operators::sso_operators::DirectoryIdentity;
 pub use postgres::preflight::ServerFacts;
 pub use privacy::erase::{Forgetting, Forgotten};

@@ -307,6 +307,7 @@ fn repair_small_tables(tx: &Tx, now: Millis) -> Result<()> {
     for sql in [
         "UPDATE operator_key SET expires_at = expires_at - (created_at - ?1), created_at = ?1
              WHERE created_at > ?1",
+        "UPDATE operator_key SET authenticated_at = ?1 WHERE authenticated_at > ?1",
         "UPDATE paused_destination SET at = ?1 WHERE at > ?1",
         "UPDATE down_destination SET since = ?1 WHERE since > ?1",
         "UPDATE down_destination SET next_try_at = ?1 WHERE next_try_at > ?1",
@@ -340,6 +341,7 @@ mod tests {
         ),
         ("operator_key.created_at", "`repair_small_tables`"),
         ("operator_key.expires_at", "`repair_small_tables`"),
+        ("operator_key.authenticated_at", "`repair_small_tables`"),
         ("operator.signed_in_at", "`repair_small_tables`"),
         ("operator.totp_confirmed_at", "`repair_small_tables`"),
         ("sign_in_attempt.expires_at", "`repair_small_tables`"),

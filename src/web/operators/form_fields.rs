@@ -3,6 +3,7 @@
 
 use axum::Form;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use minijinja::{Value, context};
 use url::form_urlencoded;
@@ -260,7 +261,10 @@ impl<S: Send + Sync> FromRequest<S> for FormFields {
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         let Form(pairs) = Form::from_request(request, state)
             .await
-            .map_err(|error| Error::Malformed(error.body_text()))?;
+            .map_err(|error| match error.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge,
+                _ => Error::Malformed(error.body_text()),
+            })?;
         Ok(Self(Fields(pairs)))
     }
 }

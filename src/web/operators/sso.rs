@@ -14,10 +14,12 @@ use governor::{DefaultDirectRateLimiter, RateLimiter};
 use minijinja::context;
 
 use super::AppState;
+use super::auth::visitor;
 use super::error::Error;
 use super::failed_login_report::LoginFailure;
 use super::form_fields::QueryFields;
 use super::login::{self, SESSION};
+use super::recent_sign_in::MAX_AGE;
 use crate::operations::{SignInOutcome, begin_sign_in, sign_in_operator, take_attempt};
 use crate::sso::{Callback, LoginSecret, Provider, SsoError};
 use crate::store::AttemptPurpose;
@@ -112,10 +114,13 @@ pub(super) async fn begin(
         return Ok(too_many());
     }
     let to = login::destination(&query).to_owned();
-    let secret = begin_sign_in(app.store(), AttemptPurpose::Operator { to }).await?;
+    // Whoever signs in again during a session needs a recent sign-in.
+    let visitor = visitor(&app, &headers).await?;
+    let recent = visitor.is_some_and(|operator| !operator.has_recent_sign_in());
+    let secret = begin_sign_in(app.store(), AttemptPurpose::Operator { to, recent }).await?;
     let url = way
         .provider
-        .authorization_url(&secret, &way.return_to())
+        .authorization_url(&secret, &way.return_to(), recent.then_some(MAX_AGE))
         .await;
     match url {
         Ok(url) => {
@@ -171,13 +176,17 @@ impl AppState {
         client: std::net::IpAddr,
         headers: &HeaderMap,
     ) -> Result<Response, Error> {
-        let Some(AttemptPurpose::Operator { to }) =
+        let Some(AttemptPurpose::Operator { to, recent }) =
             take_attempt(self.store(), secret.hash()).await?
         else {
             return Ok(explain(&SsoError::Foreign("no such attempt")));
         };
         let return_to = way.return_to();
-        let signed_in = way.provider.sign_in(secret, answer, &return_to).await;
+        let max_age = recent.then_some(MAX_AGE);
+        let signed_in = way
+            .provider
+            .sign_in(secret, answer, &return_to, max_age)
+            .await;
         let person = match signed_in {
             Ok(person) => person,
             Err(error) => {

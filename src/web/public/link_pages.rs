@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use minijinja::{Value, context};
 
 use super::super::display::one_line;
-use super::WebPage;
 use super::sso::is_offered;
+use super::{NEW_LINK, WebPage};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, PortalName, RequestId, Timestamp, Token};
 use crate::operations::WaitingCauses;
@@ -179,6 +179,15 @@ pub(super) fn refusal_page(config: &Config, refusal: &Refusal) -> WebPage {
     )
 }
 
+/// The same without the form that withdraws the refusal, which only the page of the link itself can send.
+pub(super) fn refusal_page_without_token(config: &Config, refusal: Refusal) -> WebPage {
+    let refusal = Refusal {
+        valid_until: None,
+        ..refusal
+    };
+    refusal_page(config, &refusal)
+}
+
 /// Contact of a portal, else that of the site.
 fn contact<'a>(config: &'a Config, portal: Option<&'a Portal>) -> Option<&'a str> {
     portal
@@ -217,6 +226,11 @@ pub(super) fn page_if_refused_too_late(
 
 pub(super) fn expired_link_page(token: &Token) -> WebPage {
     WebPage::new("expired.html", context! { token => token.reveal() })
+}
+
+/// The same where the token is not known: it leads to the form that asks for the address.
+pub(super) fn expired_page_without_token() -> WebPage {
+    WebPage::message("expired.title", &["expired.lead"]).with_links(&[NEW_LINK])
 }
 
 fn describe(config: &Config, request: &WaitingRequest) -> Value {

@@ -34,6 +34,7 @@ mod stats;
 mod tail;
 mod templates;
 mod time_range;
+mod toml_string;
 mod transfer;
 mod try_address;
 mod value_parser;

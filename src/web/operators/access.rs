@@ -72,12 +72,8 @@ pub(super) async fn submit(
     FormFields(sent): FormFields,
 ) -> Result<Response, Error> {
     let portal = call.app.portal(&sent)?;
-    let step = sent
-        .read("action", Step::from_name)?
-        .ok_or_else(|| Error::Malformed("The form has no action.".to_owned()))?;
-    let base: u64 = sent
-        .read("revision", |text| text.parse().ok())?
-        .ok_or_else(|| Error::Malformed("The form has no revision.".to_owned()))?;
+    let step = sent.require("action", Step::from_name)?;
+    let base: u64 = sent.require("revision", |text| text.parse().ok())?;
     let revision = call.app.store().access().await?;
     let typed = View {
         portal: portal.as_ref(),

@@ -212,9 +212,7 @@ fn row_with_error(request: &Request, causes: &WaitingCauses<'_>) -> Value {
 }
 
 pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<Response, Error> {
-    let act = sent
-        .read("action", RequestAction::from_name)?
-        .ok_or_else(|| Error::Malformed("The form has no action.".to_owned()))?;
+    let act = sent.require("action", RequestAction::from_name)?;
     if sent.one("ask").is_some() {
         return ask(&call, &sent, act).await;
     }

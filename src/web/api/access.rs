@@ -9,7 +9,7 @@ use super::input::{Body, Query};
 use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
 use super::setting_values::{SettingValues, patterns};
-use super::values::{Age, Limit, address};
+use super::values::{Age, Limit, address, check_number};
 use crate::access::{AccessSettings, Assignment, Key};
 use crate::domain::{DomainPattern, PortalName};
 use crate::operations::{
@@ -229,9 +229,7 @@ pub(super) struct Patterns {
 
 impl Patterns {
     fn patterns(&self, key: Key) -> Result<Vec<DomainPattern>, Problem> {
-        if !(1..=1000).contains(&self.domains.len()) {
-            return Err(Problem::bad_input("domains: name 1 to 1000"));
-        }
+        check_number("domains", self.domains.len())?;
         patterns("domains", key, &self.domains)
     }
 }

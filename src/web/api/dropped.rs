@@ -12,7 +12,7 @@ use crate::domain::{
     DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
 };
 use crate::operations::{
-    DroppedMessage, MAX_BULK_ITEMS, RecoveryOutcome, list_recoverable, order_by_time,
+    DroppedMessage, MAX_BULK_ITEMS, RecoveryOutcome, Tally, list_recoverable, order_by_time,
     recover as decide_again, recover_many as decide_many_again, release_dropped,
     release_many_dropped,
 };
@@ -182,7 +182,10 @@ pub(super) async fn recover_many(
     let portal = call.app.portal(wanted.portal)?;
     let ids = match (wanted.entries, wanted.domain) {
         (Some(entries), None) if entries.len() <= MAX_BULK_ITEMS => entries,
-        (Some(_), None) => return Err(Problem::bad_input("entries: name at most 1000")),
+        (Some(_), None) => {
+            let detail = format!("entries: name at most {MAX_BULK_ITEMS}");
+            return Err(Problem::bad_input(detail));
+        }
         (None, Some(domain)) => {
             let pattern = DomainPattern::parse(&domain)
                 .map_err(|error| Problem::of_field("domain", error))?;
@@ -196,7 +199,8 @@ pub(super) async fn recover_many(
     } else {
         decide_many_again(store, &config, ids, portal.as_ref(), &by).await?
     };
-    let items: Vec<_> = outcomes
+    let tally = Tally::of(&outcomes, RecoveryOutcome::is_request);
+    let items = outcomes
         .into_iter()
         .map(|(ledger, outcome)| {
             let (recovered, problem) = match outcome {
@@ -210,14 +214,9 @@ pub(super) async fn recover_many(
             }
         })
         .collect();
-    let is_back = |item: &&EntryRecovered| {
-        let taken = item.recovered.as_ref();
-        taken.is_some_and(|taken| taken.request.is_some())
-    };
-    let recovered = items.iter().filter(is_back).count();
     Ok(ApiJson(EntriesRecovered {
-        recovered,
-        left: items.len() - recovered,
+        recovered: tally.done,
+        left: tally.failed,
         items,
     }))
 }

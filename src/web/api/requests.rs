@@ -8,10 +8,10 @@ use super::api_route::{Call, Serve};
 use super::input::{At, Body, Query};
 use super::output::{ApiJson, ListBody, Raw};
 use super::problem::{Problem, ProblemBody};
-use super::values::{Age, Limit, address};
+use super::values::{Age, Limit, address, check_number};
 use crate::domain::{PortalName, Reason, RequestId, RequestState, Timestamp};
 use crate::operations::{
-    MAX_BULK_ITEMS, RequestAction, WaitingCauses, act_on_request, act_on_requests, earlier,
+    MAX_BULK_ITEMS, RequestAction, Tally, WaitingCauses, act_on_request, act_on_requests, earlier,
     order_by_time,
 };
 use crate::store::{ListOrder, Page, Request, RequestFilter};
@@ -146,7 +146,8 @@ pub(super) fn act_on_many(
     action: RequestAction,
 ) -> impl Serve<Body<Several>, ApiJson<RequestsDone>> {
     move |call: Call, Body(several): Body<Several>| async move {
-        many(&call, action, check_number(several.requests)?).await
+        check_number("requests", several.requests.len())?;
+        many(&call, action, several.requests).await
     }
 }
 
@@ -157,7 +158,8 @@ pub(super) async fn retry_many(
     let portal = call.app.listed_portal(again.portal).await?;
     match (again.requests, again.all_failed) {
         (Some(requests), false) if portal.is_none() && again.after.is_none() => {
-            many(&call, RequestAction::Retry, check_number(requests)?).await
+            check_number("requests", requests.len())?;
+            many(&call, RequestAction::Retry, requests).await
         }
         (None, true) => {
             let page = Page {
@@ -194,14 +196,6 @@ pub(super) async fn retry_failed(
     Ok(answer)
 }
 
-fn check_number(requests: Vec<RequestId>) -> Result<Vec<RequestId>, Problem> {
-    if (1..=MAX_BULK_ITEMS).contains(&requests.len()) {
-        Ok(requests)
-    } else {
-        Err(Problem::bad_input("requests: name 1 to 1000"))
-    }
-}
-
 async fn many(
     call: &Call,
     action: RequestAction,
@@ -209,7 +203,8 @@ async fn many(
 ) -> Result<ApiJson<RequestsDone>, Problem> {
     let (config, by) = (call.app.config(), call.holder.actor());
     let outcomes = act_on_requests(&call.app.store, &config, action, ids, &by).await?;
-    let items: Vec<_> = outcomes
+    let tally = Tally::of(&outcomes, |_| true);
+    let items = outcomes
         .into_iter()
         .map(|(id, outcome)| {
             let (request, problem) = match outcome {
@@ -223,10 +218,9 @@ async fn many(
             }
         })
         .collect();
-    let done = items.iter().filter(|item| item.request.is_some()).count();
     Ok(ApiJson(RequestsDone {
-        done,
-        failed: items.len() - done,
+        done: tally.done,
+        failed: tally.failed,
         items,
         next: None,
     }))

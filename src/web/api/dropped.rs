@@ -70,7 +70,7 @@ pub(super) async fn list(
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Ranking {
+pub(super) struct RankingQuery {
     /// Only messages since then; 30 days by default.
     #[param(inline)]
     since: Option<Age>,
@@ -83,10 +83,10 @@ pub(super) struct Ranking {
 
 pub(super) async fn domains(
     call: Call,
-    Query(ranking): Query<Ranking>,
+    Query(query): Query<RankingQuery>,
 ) -> Result<ListBody<DroppedDomain>, Problem> {
-    let since = ranking.since.unwrap_or(Age::days(30)).ago();
-    let page = ranking.limit.page(ranking.after);
+    let since = query.since.unwrap_or(Age::days(30)).ago();
+    let page = query.limit.page(query.after);
     Ok(call.app.store.dropped_domains(since, page).await?.into())
 }
 

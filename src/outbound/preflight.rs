@@ -210,8 +210,6 @@ fn in_one_line(cause: &dyn Error) -> String {
         }
         source = cause.source();
     }
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(300)
-        .collect()
+    let start: String = text.chars().take(300).collect();
+    start.replace(char::is_control, " ")
 }

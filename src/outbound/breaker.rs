@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::AttemptOutcome;
 use super::retry::MAX_REQUESTED;
 use crate::config::{Destination, Endpoint, Outgoing};
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, later};
 use crate::store::DownDestination;
 
 /// Consecutive failures after which a destination is down.
@@ -299,10 +299,6 @@ impl Breakers {
         let found = self.0.get(name);
         found.is_some_and(|(_, breaker)| breaker.down_state().is_some())
     }
-}
-
-fn later(now: Timestamp, wait: Duration) -> Timestamp {
-    now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ pub fn smtp(
     hello: &Domain,
     timeout: Duration,
 ) -> Result<(), Trouble> {
-    let verify = server.tls_verify && server.security != SmtpSecurity::Opportunistic;
+    let verify = server.verifies_certificate();
     let parameters = || {
         TlsParameters::builder(server.host.clone())
             .dangerous_accept_invalid_certs(!verify)

@@ -4,7 +4,7 @@
 //! that a sender wrote, except for a Message-ID that [`message_id`](super::message_id) checked; otherwise anyone
 //! could use us to send anything to anyone.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use lettre::Message;
@@ -17,7 +17,9 @@ use minijinja::context;
 
 use super::{header_fields, message_id};
 use crate::config::Config;
-use crate::domain::{EmailAddress, MailId, PortalName, Reason, ReplyToken, Token, TokenError};
+use crate::domain::{
+    EmailAddress, MailId, PortalName, Reason, ReplyToken, Token, TokenError, later,
+};
 use crate::store::{MailCause, MailKind, Notice, TokenHashes, VerificationMail};
 use crate::templates::{self, Language, Templates, TemplatesError, Zone};
 
@@ -364,10 +366,6 @@ fn address_of(local: &str, whole: &EmailAddress) -> Result<Address, ComposeError
         address: whole.to_string(),
         cause,
     })
-}
-
-fn later(now: Timestamp, by: Duration) -> Timestamp {
-    now.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -87,9 +87,7 @@ pub(super) async fn list(
         .store()
         .recent_entries(filter(&asked, &config, asked.page())?)
         .await?;
-    let since = Timestamp::now()
-        .saturating_sub(PREVIEW_PERIOD)
-        .unwrap_or(Timestamp::MIN);
+    let since = Timestamp::now() - PREVIEW_PERIOD;
     let ranked = Page::first(RANKED);
     let domains = call.app.store().dropped_domains(since, ranked).await?;
     Ok(call.operator.page(

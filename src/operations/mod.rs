@@ -52,7 +52,7 @@ pub use dropped::{
 pub use explain::{Explanation, bare_message_id, explain_entry, find_entry};
 pub use find::{Found, FoundMessage, find};
 pub use import::{Import, ImportOutcome, ImportTally, ImportedPerson, import_people};
-pub use lists::{earlier, order_by_time};
+pub use lists::{ago, earlier, order_by_time};
 pub use nodes::{NodeStatus, compare_nodes, count_nodes, list_nodes};
 pub use operators::{
     NewToken, TokenRequest, add_operator, change_password, end_all_keys, end_session, end_token,

@@ -10,7 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::problem::Problem;
 use crate::config::parse_time;
 use crate::domain::{EmailAddress, Timestamp};
-use crate::operations::MAX_BULK_ITEMS;
+use crate::operations::{MAX_BULK_ITEMS, ago};
 use crate::store::Page;
 
 /// Maximum number of rows on one page of a list.
@@ -76,12 +76,9 @@ impl Age {
         Self(Duration::from_hours(24 * days))
     }
 
-    /// The time that long ago, in the database's precision.
+    /// The time that long ago.
     pub fn ago(self) -> Timestamp {
-        let then = Timestamp::now()
-            .checked_sub(self.0)
-            .unwrap_or(Timestamp::MIN);
-        Timestamp::from_millisecond(then.as_millisecond()).unwrap_or(then)
+        ago(self.0)
     }
 }
 

@@ -29,6 +29,7 @@ mod replay;
 mod requests;
 mod serve;
 mod settings_file;
+mod shell_path;
 mod short_id;
 mod stats;
 mod tail;

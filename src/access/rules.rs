@@ -222,12 +222,7 @@ fn account_blocked<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
 }
 
 fn automatic<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
-    let facts = input.facts;
-    let Some(evidence) = facts
-        .automatic
-        .as_ref()
-        .or(facts.presumed_automatic.as_ref())
-    else {
+    let Some(evidence) = input.facts.automatic_evidence() else {
         return pass();
     };
     match automatic_exemption(input) {

@@ -17,7 +17,7 @@ pub const BACK: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_hours(7 * 24);
 
 /// Time for which a clock that jumped ahead must run steadily before it is trusted again.
-pub const DOUBT: Duration = Duration::from_hours(24);
+const DOUBT: Duration = Duration::from_hours(24);
 
 /// Movement of the wall clock since the last check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -105,7 +105,7 @@ impl Fields {
     }
 
     /// True if a field of the filter has a value.
-    pub fn is_filtered(&self) -> bool {
+    fn is_filtered(&self) -> bool {
         let mut filled = self.0.iter().filter(|(_, value)| !value.is_empty());
         filled.any(|(name, _)| {
             !PAGE_FIELDS.contains(&name.as_str()) && !["sort", "refresh"].contains(&name.as_str())

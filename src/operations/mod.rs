@@ -34,7 +34,7 @@ pub use access::{
     AccessView, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged, block_unlisted,
     change_settings, compare_revisions, list_revisions, parse_settings,
 };
-pub use bulk_actions::{MAX_BULK_ITEMS, Outcomes, Tally};
+pub use bulk_actions::{MAX_BULK_ITEMS, Outcomes, Tally, concerns_item};
 pub use customers::{
     AccountNotes, CustomerAction, CustomerOutcome, NOT_A_CUSTOMER, act_on_customer, add_customer,
     complete_erasure, find_customer, forget_customer, list_denials, may_get_mail, note_account,

@@ -36,7 +36,7 @@ enum Breaker {
     },
     Down {
         /// Time of the next trial message.
-        probe_at: Timestamp,
+        trial_at: Timestamp,
         wait: Duration,
         /// True if the destination requested the wait.
         is_requested: bool,
@@ -61,7 +61,7 @@ impl Breaker {
         match self {
             Self::Up { .. } => Capacity::For(concurrency.saturating_sub(under_way)),
             Self::Waiting { until, .. } if self.waits(now) => Capacity::NotBefore(until),
-            Self::Down { probe_at, .. } if self.waits(now) => Capacity::NotBefore(probe_at),
+            Self::Down { trial_at, .. } if self.waits(now) => Capacity::NotBefore(trial_at),
             Self::Waiting { .. } | Self::Down { .. } => {
                 Capacity::For(1_usize.saturating_sub(under_way))
             }
@@ -75,12 +75,12 @@ impl Breaker {
             Self::Up { .. } => false,
             Self::Waiting { until, .. } => now < until && until <= later(now, MAX_REQUESTED),
             Self::Down {
-                probe_at,
+                trial_at,
                 wait,
                 is_requested,
             } => {
                 let longest = if is_requested { MAX_REQUESTED } else { wait };
-                now < probe_at && probe_at <= later(now, longest)
+                now < trial_at && trial_at <= later(now, longest)
             }
         }
     }
@@ -100,7 +100,7 @@ impl Breaker {
             };
         };
         let down = |wait: Duration| Self::Down {
-            probe_at: later(now, wait),
+            trial_at: later(now, wait),
             wait,
             is_requested: false,
         };
@@ -138,7 +138,7 @@ impl Breaker {
                 }
             }
             Self::Up { .. } | Self::Waiting { .. } | Self::Down { .. } => Self::Down {
-                probe_at: until,
+                trial_at: until,
                 wait: FIRST_WAIT,
                 is_requested: true,
             },
@@ -203,7 +203,7 @@ impl SharedBreaker {
         let (is_requested, next_try_at) = match state.breaker {
             Breaker::Up { .. } => return None,
             Breaker::Waiting { until, .. } => (true, until),
-            Breaker::Down { probe_at, .. } => (false, probe_at),
+            Breaker::Down { trial_at, .. } => (false, trial_at),
         };
         Some(DownState {
             is_requested,
@@ -237,13 +237,13 @@ impl SharedBreaker {
             Breaker::Waiting { failures: 1, until }
         } else if until > later(now, MAX_WAIT) {
             Breaker::Down {
-                probe_at: until,
+                trial_at: until,
                 wait: FIRST_WAIT,
                 is_requested: true,
             }
         } else {
             Breaker::Down {
-                probe_at: now,
+                trial_at: now,
                 wait: FIRST_WAIT,
                 is_requested: false,
             }

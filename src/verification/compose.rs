@@ -128,7 +128,7 @@ pub(super) fn compose_notice(
     language: &Language,
     now: Timestamp,
 ) -> Result<ComposedMail, ComposeError> {
-    let has_contact = contact(config, Some(&notice.portal)).is_some();
+    let has_contact = config.contact(config.portal(&notice.portal)).is_some();
     let outline = Outline {
         id: notice.id,
         kind: "not_taken",
@@ -174,14 +174,6 @@ struct Outline<'a> {
     takes_reports: bool,
 }
 
-/// The contact for questions.
-fn contact<'c>(config: &'c Config, portal: Option<&PortalName>) -> Option<&'c str> {
-    let portal = portal.and_then(|name| config.portal(name));
-    portal
-        .and_then(|portal| portal.contact.as_deref())
-        .or(config.site.contact.as_deref())
-}
-
 fn write(
     outline: &Outline,
     config: &Config,
@@ -220,7 +212,7 @@ fn write(
         kind => outline.kind,
         subject => outline.subject,
         why => outline.why,
-        contact => contact(config, outline.portal).unwrap_or_default(),
+        contact => config.contact(concerned).unwrap_or_default(),
         link => link,
         reply => reply_to.is_some(),
         waiting => outline.waiting,

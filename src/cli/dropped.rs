@@ -9,12 +9,11 @@ use super::failure::{CommandError, CommandResult};
 use super::output::{Output, TableColumn, columns, or_dash, time};
 use super::paging::Paging;
 use super::recover::{self, RecoverySelection, recover};
-use super::requests::{age, ago};
 use super::short_id::ShortId;
-use super::time_range::TimeRange;
+use super::time_range::{TimeRange, age};
 use super::value_parser::word;
 use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
-use crate::operations::{DroppedMessage, order_by_time};
+use crate::operations::{DroppedMessage, ago, order_by_time};
 use crate::store::{DroppedDomain, LedgerFilter};
 
 #[derive(Debug, Subcommand)]

@@ -333,6 +333,14 @@ impl Config {
         Some(sso.issuer.clone())
     }
 
+    /// The contact for questions: that of the portal, else that of the site.
+    #[must_use]
+    pub fn contact<'a>(&'a self, portal: Option<&'a Portal>) -> Option<&'a str> {
+        portal
+            .and_then(|portal| portal.contact.as_deref())
+            .or(self.site.contact.as_deref())
+    }
+
     /// Input of the message parser.
     #[must_use]
     pub fn identity(&self) -> Identity {

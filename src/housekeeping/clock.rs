@@ -19,7 +19,7 @@ pub const BACK: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_hours(7 * 24);
 
 /// Time for which a clock that jumped ahead must run steadily before it is trusted again.
-pub const DOUBT: Duration = Duration::from_hours(24);
+const DOUBT: Duration = Duration::from_hours(24);
 
 /// Step back from which a clock may be wrong only now, unless it ran ahead before.
 const FAR_BACK: Duration = Duration::from_hours(1);

@@ -297,19 +297,22 @@ impl Facts {
         }
     }
 
-    /// True if a program wrote it, as far as can be told without the sender's account.
+    /// Evidence that a program wrote it, as far as can be told without the sender's account.
+    #[must_use]
+    pub fn automatic_evidence(&self) -> Option<&Evidence> {
+        self.automatic.as_ref().or(self.presumed_automatic.as_ref())
+    }
+
+    /// True if there is [such evidence](Self::automatic_evidence).
     #[must_use]
     pub fn is_automatic(&self) -> bool {
-        self.automatic.is_some() || self.presumed_automatic.is_some()
+        self.automatic_evidence().is_some()
     }
 
     /// Evidence for [`class`](Self::class).
     #[must_use]
     pub fn evidence(&self) -> Option<&Evidence> {
         let report = self.report.as_ref().map(|report| &report.evidence);
-        report
-            .or(self.automatic.as_ref())
-            .or(self.presumed_automatic.as_ref())
-            .or(self.bulk.as_ref())
+        report.or(self.automatic_evidence()).or(self.bulk.as_ref())
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::AttemptOutcome;
 use super::retry::MAX_REQUESTED;
 use crate::config::{Destination, Endpoint, Outgoing};
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, later};
 use crate::store::DownDestination;
 
 /// Consecutive failures after which a destination is down.
@@ -36,7 +36,7 @@ enum Breaker {
     },
     Down {
         /// Time of the next trial message.
-        probe_at: Timestamp,
+        trial_at: Timestamp,
         wait: Duration,
         /// True if the destination requested the wait.
         is_requested: bool,
@@ -61,7 +61,7 @@ impl Breaker {
         match self {
             Self::Up { .. } => Capacity::For(concurrency.saturating_sub(under_way)),
             Self::Waiting { until, .. } if self.waits(now) => Capacity::NotBefore(until),
-            Self::Down { probe_at, .. } if self.waits(now) => Capacity::NotBefore(probe_at),
+            Self::Down { trial_at, .. } if self.waits(now) => Capacity::NotBefore(trial_at),
             Self::Waiting { .. } | Self::Down { .. } => {
                 Capacity::For(1_usize.saturating_sub(under_way))
             }
@@ -75,12 +75,12 @@ impl Breaker {
             Self::Up { .. } => false,
             Self::Waiting { until, .. } => now < until && until <= later(now, MAX_REQUESTED),
             Self::Down {
-                probe_at,
+                trial_at,
                 wait,
                 is_requested,
             } => {
                 let longest = if is_requested { MAX_REQUESTED } else { wait };
-                now < probe_at && probe_at <= later(now, longest)
+                now < trial_at && trial_at <= later(now, longest)
             }
         }
     }
@@ -108,7 +108,7 @@ impl Breaker {
     /// Returns the state after a failure of the destination.
     fn after_failure(self, now: Timestamp) -> Self {
         let down = |wait: Duration| Self::Down {
-            probe_at: later(now, wait),
+            trial_at: later(now, wait),
             wait,
             is_requested: false,
         };
@@ -152,8 +152,8 @@ impl Breaker {
     /// Postpones the trial of a destination that is down, if it requested a longer wait.
     fn postpone(self, until: Timestamp) -> Self {
         match self {
-            Self::Down { probe_at, wait, .. } if probe_at < until => Self::Down {
-                probe_at: until,
+            Self::Down { trial_at, wait, .. } if trial_at < until => Self::Down {
+                trial_at: until,
                 wait,
                 is_requested: true,
             },
@@ -219,7 +219,7 @@ impl SharedBreaker {
         let (is_requested, next_try_at) = match state.breaker {
             Breaker::Up { .. } => return None,
             Breaker::Waiting { until, .. } => (true, until),
-            Breaker::Down { probe_at, .. } => (false, probe_at),
+            Breaker::Down { trial_at, .. } => (false, trial_at),
         };
         Some(DownState {
             is_requested,
@@ -253,13 +253,13 @@ impl SharedBreaker {
             Breaker::Waiting { failures: 1, until }
         } else if until > later(now, MAX_WAIT) {
             Breaker::Down {
-                probe_at: until,
+                trial_at: until,
                 wait: FIRST_WAIT,
                 is_requested: true,
             }
         } else {
             Breaker::Down {
-                probe_at: now,
+                trial_at: now,
                 wait: FIRST_WAIT,
                 is_requested: false,
             }
@@ -315,10 +315,6 @@ impl Breakers {
         let found = self.0.get(name);
         found.is_some_and(|(_, breaker)| breaker.down_state().is_some())
     }
-}
-
-fn later(now: Timestamp, wait: Duration) -> Timestamp {
-    now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

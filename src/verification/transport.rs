@@ -83,8 +83,7 @@ impl MailTransport {
             Outgoing::Smtp(settings) => (settings, None),
             Outgoing::SmtpWithToken(settings, login) => (settings, Some(AccessTokens::new(login))),
         };
-        // If the connection may be unencrypted, an untrusted certificate is no worse.
-        let verify = settings.tls_verify && settings.security != SmtpSecurity::Opportunistic;
+        let verify = settings.verifies_certificate();
         let target = Target::Smtp(Box::new(Server {
             tls: TlsParameters::builder(settings.host.clone())
                 .dangerous_accept_invalid_certs(!verify)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::fs::{Access, access};
 
 use super::{Finding, label};
+use crate::cli::shell_path::quote;
 use crate::config::{Config, Destination, Outgoing, StoreConfig, show_size};
 use crate::store::{DiskSpace, Location, unused_octets_of};
 
@@ -21,21 +22,22 @@ pub(super) fn database(config: &Config) -> Finding {
     let check = "data_dir";
     let folder = &config.data_dir;
     let shown = folder.display();
+    let word = quote(folder);
     if !folder.exists() && writable_or_to_be_made(folder).is_ok() {
         return Finding::warning(
             check,
             format!("{shown} does not exist"),
             format!(
-                "vestibule serve creates it; for another user: install -d -m 0700 -o vestibule -g vestibule {shown}"
+                "vestibule serve creates it; for another user: install -d -m 0700 -o vestibule -g vestibule {word}"
             ),
         );
     }
     if let Err(what) = writable(folder) {
         let remedy = if folder.is_dir() {
-            format!("{AS_SERVICE}, or give it to that user: chown vestibule: {shown}")
+            format!("{AS_SERVICE}, or give it to that user: chown vestibule: {word}")
         } else {
             format!(
-                "create it for the service's user: install -d -m 0700 -o vestibule -g vestibule {shown}"
+                "create it for the service's user: install -d -m 0700 -o vestibule -g vestibule {word}"
             )
         };
         return Finding::problem(check, what, remedy);
@@ -283,7 +285,7 @@ fn program(check: String, path: &Path) -> Finding {
         Ok(_) if access(path, Access::EXEC_OK).is_err() => Finding::problem(
             check,
             format!("{shown} cannot be run by this user"),
-            format!("chmod +x {shown}"),
+            format!("chmod +x {}", quote(path)),
         ),
         Ok(_) => Finding::ok(check, format!("{shown} can be run")),
     }

@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use crate::cli::failure::CommandResult;
 use crate::cli::output::Output;
+use crate::cli::shell_path::quote;
 use crate::daemon::Daemon;
 use crate::domain::{Actor, Interface, OperatorName, Password, Role, Token};
 use crate::operations;
@@ -43,15 +44,12 @@ impl Tour<'_> {
     pub fn print(&self, out: &mut Output) -> CommandResult {
         let bound = self.daemon.bound_addresses();
         let program = this_program()?;
-        let config = quote(&self.config.display().to_string());
+        let config = quote(self.config);
         let command = |arguments: &str| format!("     {program} --config {config} {arguments}");
         out.line("\nA tour in five steps:\n")?;
         out.line("1. Be Ann: open the link, press the button, and see her two requests arrive.\n")?;
         out.line(format_args!("     {}", self.link))?;
-        out.line(format_args!(
-            "     ls {}\n",
-            quote(&self.help_desk.display().to_string())
-        ))?;
+        out.line(format_args!("     ls {}\n", quote(self.help_desk)))?;
         out.line("2. Be the operator: log in and look at the messages.\n")?;
         out.line(format_args!("     http://{}/", bound.admin))?;
         out.line(format_args!(
@@ -81,34 +79,5 @@ impl Tour<'_> {
 /// The path of this program quoted for a shell.
 pub(super) fn this_program() -> anyhow::Result<String> {
     let path = std::env::current_exe().context("the path of this program is unknown")?;
-    Ok(quote(&path.display().to_string()))
-}
-
-/// Quotes a word for a POSIX shell if necessary.
-pub(super) fn quote(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@,%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quote;
-
-    #[test]
-    fn a_path_is_one_word_of_a_shell() {
-        for (path, word) in [
-            ("/usr/bin/vestibule", "/usr/bin/vestibule"),
-            (
-                "/home/ann/my tools/vestibule",
-                "'/home/ann/my tools/vestibule'",
-            ),
-            ("/home/d'arcy/$x", r"'/home/d'\''arcy/$x'"),
-            ("", "''"),
-        ] {
-            assert_eq!(quote(path), word);
-        }
-    }
+    Ok(quote(&path))
 }

@@ -178,7 +178,7 @@ impl Guard {
         least: Role,
         request: Request,
     ) -> Result<(CurrentOperator, Request), Response> {
-        let Some(operator) = visitor(&self.app, request.headers())
+        let Some(mut operator) = visitor(&self.app, request.headers())
             .await
             .map_err(IntoResponse::into_response)?
         else {
@@ -193,7 +193,6 @@ impl Guard {
         if operator.role < least {
             return Err(operator.complete(Error::Role(least).into_response()));
         }
-        let mut operator = operator;
         let config = self.app.config();
         let down = list_down(self.app.store(), &config).await;
         let down = down.map_err(|error| operator.complete(Error::from(error).into_response()))?;

@@ -96,8 +96,17 @@ impl Fields {
             .transpose()
     }
 
+    /// Parses a value that a form must have.
+    ///
+    /// # Errors
+    /// `Malformed` if it is missing or cannot be parsed.
+    pub fn require<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Error> {
+        self.read(name, parse)?
+            .ok_or_else(|| Error::Malformed(format!("The form has no {name}.")))
+    }
+
     /// True if a field of the filter has a value.
-    pub fn is_filtered(&self) -> bool {
+    fn is_filtered(&self) -> bool {
         let mut filled = self.0.iter().filter(|(_, value)| !value.is_empty());
         filled.any(|(name, _)| {
             !PAGE_FIELDS.contains(&name.as_str()) && !["sort", "refresh"].contains(&name.as_str())

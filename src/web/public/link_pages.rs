@@ -162,7 +162,7 @@ pub(super) fn refusal_page(config: &Config, refusal: &Refusal) -> WebPage {
     let passed_on = refusal.passed_on.iter().map(|name| {
         context! {
             title => title(config, name),
-            contact => contact(config, config.portal(name)).unwrap_or_default(),
+            contact => config.contact(config.portal(name)).unwrap_or_default(),
         }
     });
     WebPage::new(
@@ -188,13 +188,6 @@ pub(super) fn refusal_page_without_token(config: &Config, refusal: Refusal) -> W
     refusal_page(config, &refusal)
 }
 
-/// Contact of a portal, else that of the site.
-fn contact<'a>(config: &'a Config, portal: Option<&'a Portal>) -> Option<&'a str> {
-    portal
-        .and_then(|portal| portal.contact.as_deref())
-        .or(config.site.contact.as_deref())
-}
-
 /// The page for a refusal that came too late: the address stays verified. Names the contact of the portal concerned
 /// or of the only one, else that of the site. `denied`: a deny list matches the address.
 pub(super) fn page_if_refused_too_late(
@@ -208,7 +201,7 @@ pub(super) fn page_if_refused_too_late(
         (None, [only]) => Some(only),
         (None, _) => None,
     };
-    let contact = contact(config, portal);
+    let contact = config.contact(portal);
     let whom = match contact {
         Some(_) => "refused.too_late_contact",
         None => "refused.too_late_nobody",

@@ -147,6 +147,9 @@ pub struct ReportedRecipient {
     /// meaningless one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// It is about another address, to which a mail server forwarded the message.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
 }
 
 /// A delivery report.

@@ -18,18 +18,18 @@ const NAMES: [&str; 4] = [
 
 /// Number of the fields of one name.
 #[derive(Debug, Clone, Copy, Default)]
-struct Count {
+struct FieldCount {
     all: usize,
     /// Without those that have white space before the colon, which `mail-auth` does not find.
     found: usize,
 }
 
 /// Numbers of the fields of each of [`NAMES`].
-pub(super) struct FieldCounts([Count; NAMES.len()]);
+pub(super) struct FieldCounts([FieldCount; NAMES.len()]);
 
 impl FieldCounts {
     pub(super) fn of(message: &AuthenticatedMessage<'_>) -> Self {
-        let mut counts = [Count::default(); NAMES.len()];
+        let mut counts = [FieldCount::default(); NAMES.len()];
         for (name, _) in &message.headers {
             for (count, wanted) in counts.iter_mut().zip(NAMES) {
                 if has_name(name, wanted.as_bytes()) {

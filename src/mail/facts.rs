@@ -34,7 +34,8 @@ pub enum Sender {
         /// A warning if the domain mixes scripts so as to look like another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lookalike: Option<String>,
-        /// The field violates the grammar of RFC 5322, but contains only this address.
+        /// The field violates the grammar of RFC 5322, or has a form that some programs cannot parse, but contains
+        /// only this address.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         lenient: bool,
     },

@@ -1,0 +1,94 @@
+//! Forms of From in which every program finds the same address or none.
+//!
+//! Takes the unfolded value of the field and its address. A filter of our MTA that finds no address adds no DMARC
+//! result, or one without a domain, so a forger could choose such a form to have no result. People's mail programs write
+//! none of them.
+
+use memchr::memmem;
+
+use super::lenient_structure::with_nesting;
+use super::mailbox::AddrSpec;
+
+/// True if some programs cannot parse the value: it has a group, a comment or blank within the address or its angle
+/// brackets, or a square bracket that the display name does not close, or some programs split it at a comma.
+pub(super) fn is_rare_form(value: &[u8], address: &AddrSpec) -> bool {
+    memmem::find(value, address.addr_spec().as_bytes()).is_none()
+        || has_rare_structure(value)
+        || is_split_at_comma(value)
+}
+
+fn has_rare_structure(value: &[u8]) -> bool {
+    let (mut is_in_address, mut is_open) = (false, false);
+    let is_rare = with_nesting(value).any(|(_, byte, is_nested)| match byte {
+        _ if is_nested => false,
+        b':' => true,
+        b'[' | b']' => {
+            is_open = byte == b'[';
+            false
+        }
+        b'<' | b'>' => {
+            is_in_address = byte == b'<';
+            is_open
+        }
+        b'(' => is_in_address || is_open,
+        b'"' => is_open,
+        _ => false,
+    });
+    is_rare || is_open
+}
+
+/// True if a comma separates two entries for a program that counts all quotes and parentheses, also those in comments
+/// and quoted strings, as `OpenDMARC` does.
+fn is_split_at_comma(value: &[u8]) -> bool {
+    let (mut is_escaped, mut is_quoted, mut depth) = (false, false, 0_i32);
+    value.iter().any(|&byte| {
+        match byte {
+            _ if std::mem::take(&mut is_escaped) => {}
+            b'\\' => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            b',' => return depth == 0 && !is_quoted,
+            _ => {}
+        }
+        false
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mailbox::mailboxes;
+    use super::*;
+
+    #[test]
+    fn forms_that_a_filter_may_not_parse_are_rare() {
+        for (value, expected) in [
+            ("ann@corp.example", false),
+            ("Ann Q. Lee <ann@corp.example>", false),
+            ("\"Lee, Ann (IT) :-)\" <ann@corp.example>", false),
+            ("\"[Lee\" <ann@corp.example> ([Ann)", false),
+            ("ann@corp.example (Lee, Ann)", false),
+            ("ann@corp.example (5\" wide)", false),
+            ("[IT] Ann [x] <ann@corp.example>", false),
+            ("IT] <ann@corp.example>", false),
+            ("\"ann\"@corp.example", false),
+            ("ann@corp.example <ann@corp.example>", false),
+            ("[IT <ann@corp.example>", true),
+            ("[ <ann@corp.example> (])", true),
+            ("[ (]) Ann <ann@corp.example>", true),
+            ("[\"]\" Ann <ann@corp.example>", true),
+            ("\")\" (,) <ann@corp.example>", true),
+            ("Desk: ann@corp.example;", true),
+            ("ann(x)@corp.example", true),
+            ("<(x)ann@corp.example>", true),
+            ("<ann@corp.example(x)>", true),
+        ] {
+            let found = mailboxes(value.as_bytes(), 1);
+            let found = found.unwrap_or_else(|fault| panic!("{value} {fault}"));
+            let [address] = &found[..] else {
+                panic!("{value} has one address");
+            };
+            assert_eq!(is_rare_form(value.as_bytes(), address), expected, "{value}");
+        }
+    }
+}

@@ -1,40 +1,49 @@
 //! Forms of From in which every program finds the same address or none.
 //!
 //! Takes the unfolded value of the field and its address. A filter of our MTA that finds no address adds no DMARC
-//! result, or one without a domain, so a forger could choose such a form to have no result. People's mail programs write
-//! none of them.
+//! result, or one without a domain, so a forger could choose such a form to have no result. People's mail programs
+//! hardly write them. A comparison with `OpenDMARC` 1.4 and rspamd 3.4 found no others.
 
 use memchr::memmem;
 
-use super::lenient_structure::with_nesting;
 use super::mailbox::AddrSpec;
 
-/// True if some programs cannot parse the value: it has a group, a comment or blank within the address or its angle
-/// brackets, or a square bracket that the display name does not close, or some programs split it at a comma.
+/// True if some programs cannot parse the value: it has a group, a quoted local part, a comment or blank within the
+/// address or its angle brackets, a quote in a comment, nothing between a comment and another one or a quoted string,
+/// or a square bracket that the display name does not close; or some programs split it at a comma.
 pub(super) fn is_rare_form(value: &[u8], address: &AddrSpec) -> bool {
-    memmem::find(value, address.addr_spec().as_bytes()).is_none()
+    address.local.starts_with('"')
+        || memmem::find(value, address.addr_spec().as_bytes()).is_none()
         || has_rare_structure(value)
         || is_split_at_comma(value)
 }
 
 fn has_rare_structure(value: &[u8]) -> bool {
+    let (mut is_quoted, mut depth, mut is_escaped) = (false, 0_usize, false);
     let (mut is_in_address, mut is_open) = (false, false);
-    let is_rare = with_nesting(value).any(|(_, byte, is_nested)| match byte {
-        _ if is_nested => false,
-        b':' => true,
-        b'[' | b']' => {
-            is_open = byte == b'[';
-            false
+    let mut last = b' ';
+    for &byte in value {
+        let before = std::mem::replace(&mut last, byte);
+        match byte {
+            _ if std::mem::take(&mut is_escaped) => {}
+            b'\\' if is_quoted || depth > 0 => is_escaped = true,
+            b'"' if depth > 0 => return true,
+            b'"' if is_quoted => is_quoted = false,
+            _ if is_quoted => {}
+            b'(' if depth == 0 && (is_in_address || is_open || before == b')') => return true,
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ if depth > 0 => {}
+            b'"' if is_open || before == b')' => return true,
+            b'"' => is_quoted = true,
+            b':' => return true,
+            b'[' | b']' => is_open = byte == b'[',
+            b'<' | b'>' if is_open => return true,
+            b'<' | b'>' => is_in_address = byte == b'<',
+            _ => {}
         }
-        b'<' | b'>' => {
-            is_in_address = byte == b'<';
-            is_open
-        }
-        b'(' => is_in_address || is_open,
-        b'"' => is_open,
-        _ => false,
-    });
-    is_rare || is_open
+    }
+    is_open
 }
 
 /// True if a comma separates two entries for a program that counts all quotes and parentheses, also those in comments
@@ -68,11 +77,14 @@ mod tests {
             ("\"Lee, Ann (IT) :-)\" <ann@corp.example>", false),
             ("\"[Lee\" <ann@corp.example> ([Ann)", false),
             ("ann@corp.example (Lee, Ann)", false),
-            ("ann@corp.example (5\" wide)", false),
+            ("Ann (IT (x)) <ann@corp.example> (y)", false),
             ("[IT] Ann [x] <ann@corp.example>", false),
             ("IT] <ann@corp.example>", false),
-            ("\"ann\"@corp.example", false),
             ("ann@corp.example <ann@corp.example>", false),
+            ("\"ann\"@corp.example", true),
+            ("ann@corp.example (\"x\")", true),
+            ("ann@corp.example (a)(b)", true),
+            ("(a)\"b\" <ann@corp.example>", true),
             ("[IT <ann@corp.example>", true),
             ("[ <ann@corp.example> (])", true),
             ("[ (]) Ann <ann@corp.example>", true),

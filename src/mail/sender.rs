@@ -197,6 +197,7 @@ mod tests {
             ("From: Miller, Ann <ann@corp.example>\r\n", true),
             ("From: Ann <ann@corp.example\r\n", true),
             ("From: [IT <ann@corp.example>\r\n", true),
+            ("From: ann@corp.example (\"IT\")\r\n", true),
             ("From: [IT] Ann <ann@corp.example>\r\n", false),
             ("From: \"Miller, Ann\" <ann@corp.example>\r\n", false),
             ("From: ann@corp.example\r\n", false),

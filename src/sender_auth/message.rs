@@ -151,13 +151,13 @@ impl<'x> Signed<'x> {
                 AuthenticationResult::PermError,
                 "no empty line ends the header",
             ))
-        } else if !is_plain(&self.message, "From") {
+        } else if is_plain(&self.message, "From") {
+            None
+        } else {
             Some((
                 AuthenticationResult::PermError,
                 "From is not exactly one well-formed field",
             ))
-        } else {
-            None
         }
     }
 

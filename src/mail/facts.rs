@@ -34,7 +34,8 @@ pub enum Sender {
         /// A warning if the domain mixes scripts so as to look like another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lookalike: Option<String>,
-        /// The field violates the grammar of RFC 5322, but contains only this address.
+        /// The field violates the grammar of RFC 5322, or has a form that some programs cannot parse, but contains
+        /// only this address.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         lenient: bool,
     },
@@ -147,6 +148,9 @@ pub struct ReportedRecipient {
     /// meaningless one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// It is about another address, to which a mail server forwarded the message.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
 }
 
 /// A delivery report.

@@ -2,8 +2,8 @@
 //!
 //! Every step is bounded in rows and in time, so that it never blocks the writer for long. A pause after each
 //! round leaves nine tenths of the time to mail. The clock is only compared with times in the database, so a
-//! clock that jumps makes steps run early or late, but never twice. For a day after a jump ahead, nothing is
-//! deleted.
+//! clock that jumps makes steps run early or late, but never twice. For a day after a jump ahead, and for an hour after
+//! a long one back, nothing is deleted.
 
 mod clock;
 pub mod search_index;
@@ -61,7 +61,8 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
 }
 
 /// Does all work that is due, as far as the clock is trusted. `needs_repair` is true if a clock that was set back
-/// has left times in the future; it stays true until they are repaired, even if the database fails meanwhile.
+/// has left times in the future; it stays true until they are repaired, even if the clock is not trusted or the
+/// database fails meanwhile.
 async fn keep(
     movement: Movement,
     needs_repair: &mut bool,
@@ -69,6 +70,12 @@ async fn keep(
     store: &Store,
     shutdown: &CancellationToken,
 ) -> Result<(), StoreError> {
+    let delays = MaxDelays {
+        hold_for: config.verification.hold_for,
+        token_ttl: config.verification.token_ttl,
+        keep_dropped: config.dropped.keep_content,
+        quiet_for: config.verification.quiet_for,
+    };
     match movement {
         Movement::Steady => {}
         Movement::Doubted => return Ok(()),
@@ -80,18 +87,18 @@ async fn keep(
             events::clock_jumped("back", by);
             *needs_repair = true;
         }
+        Movement::FarBack(by) => {
+            events::clock_jumped("back", by);
+            *needs_repair = true;
+            store.hasten_work(Timestamp::now(), delays, STEP).await?;
+            return Ok(());
+        }
     }
     // Checks miss a clock that was wrong only between two of them, but times written meanwhile are in the future.
     let now = Timestamp::now();
     let latest = store.latest_time().await?;
     *needs_repair |= latest.is_some_and(|latest| latest > now + clock::BACK);
     if *needs_repair {
-        let delays = MaxDelays {
-            hold_for: config.verification.hold_for,
-            token_ttl: config.verification.token_ttl,
-            keep_dropped: config.dropped.keep_content,
-            quiet_for: config.verification.quiet_for,
-        };
         store.repair_times(now, delays, STEP).await?;
         *needs_repair = false;
     }

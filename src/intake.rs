@@ -346,23 +346,4 @@ pub fn circumstances(config: &Config, name: &PortalName, facts: &Facts) -> Circu
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_parsed_at_the_same_time_are_few_or_small() {
-        const MIB: usize = 1024 * 1024;
-        for (size, at_once) in [
-            (READ_IN_PLACE + 1, 4),
-            (8 * MIB, 4),
-            (8 * MIB + 1, 2),
-            (16 * MIB, 2),
-            (16 * MIB + 1, 1),
-            (32 * MIB, 1),
-            (usize::MAX, 1),
-        ] {
-            let needed = usize::try_from(permits(size)).expect("a small number");
-            assert_eq!(PERMITS / needed, at_once, "{size}");
-        }
-    }
-}
+mod tests;

@@ -25,7 +25,7 @@ use vestibule::access::{AccessSettings, Key};
 use vestibule::domain::{
     Actor, DomainPattern, Interface, OperatorName, Password, Role, Timestamp, Token,
 };
-use vestibule::store::{KeyKind, NameReuse, OperatorKey, Store};
+use vestibule::store::{KeyKind, NameReuse, OperatorKey, Store, TokenTerms};
 
 /// Number of rows of each kind.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +101,9 @@ pub async fn make_key(store: &Store, kind: KeyKind, token: &Token) {
         role: Role::Admin,
         expires_at: now + SignedDuration::from_hours(1),
     };
-    store.make_key(name, key, by, now).await.expect("a key");
+    let terms = TokenTerms::default();
+    let made = store.make_key(name, key, terms, by, now).await;
+    made.expect("a key");
 }
 
 /// Builds the database.

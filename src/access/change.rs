@@ -164,9 +164,17 @@ impl AccessSettings {
         changes
     }
 
-    /// Warnings about the site's settings and about each portal's, each once.
+    /// Warnings about the settings of one portal; without a portal, about those of the site and of all portals.
     #[must_use]
-    pub fn warnings(&self) -> Vec<Warning> {
+    pub fn warnings_for(&self, portal: Option<&PortalName>) -> Vec<Warning> {
+        match portal {
+            Some(_) => self.effective(portal).warnings(),
+            None => self.warnings(),
+        }
+    }
+
+    /// Warnings about the site's settings and about each portal's, each once.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
         let mut warnings = self.site.warnings();
         for portal in self.portals.keys() {
             for warning in self.effective(Some(portal)).warnings() {

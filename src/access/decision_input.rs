@@ -90,6 +90,17 @@ pub enum Consequence {
     Accept(Option<NewAccount>),
 }
 
+impl Consequence {
+    /// The account that it creates.
+    #[must_use]
+    pub fn new_account(self) -> Option<NewAccount> {
+        match self {
+            Self::Hold(new) | Self::Accept(new) => new,
+            Self::Nothing => None,
+        }
+    }
+}
+
 /// The rule that decided, and the consequence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decision {

@@ -33,10 +33,14 @@ pub enum RuleGroup {
 }
 
 impl RuleGroup {
+    /// Rules of this group, in their order.
+    fn rules(self) -> impl Iterator<Item = &'static Rule> {
+        RULES.iter().filter(move |rule| rule.groups.contains(&self))
+    }
+
     /// Reasons of the rules of this group, in their order.
     pub fn reasons(self) -> impl Iterator<Item = Reason> {
-        let rules = RULES.iter().filter(move |rule| rule.groups.contains(&self));
-        rules.map(|rule| rule.reason)
+        self.rules().map(|rule| rule.reason)
     }
 }
 
@@ -218,12 +222,7 @@ fn account_blocked<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
 }
 
 fn automatic<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
-    let facts = input.facts;
-    let Some(evidence) = facts
-        .automatic
-        .as_ref()
-        .or(facts.presumed_automatic.as_ref())
-    else {
+    let Some(evidence) = input.facts.automatic_evidence() else {
         return pass();
     };
     match automatic_exemption(input) {
@@ -296,16 +295,12 @@ fn is_active_here(input: &DecisionInput) -> bool {
 /// True if this portal would accept the mail of a new sender with this address immediately. False if it requires
 /// verification first, or refuses such senders.
 fn lets_newcomer_in_unverified(input: &DecisionInput) -> bool {
-    let rules = [
-        domain_approved,
-        external_accounts_disabled,
-        domain_not_allowed,
-        external_account,
-    ];
-    let first = rules.iter().find_map(|examine| match examine(input) {
-        RuleOutcome::Matched { consequence, .. } => Some(consequence),
-        RuleOutcome::Passed(_) => None,
-    });
+    let first = RuleGroup::ReadsSettings
+        .rules()
+        .find_map(|rule| match (rule.examine)(input) {
+            RuleOutcome::Matched { consequence, .. } => Some(consequence),
+            RuleOutcome::Passed(_) => None,
+        });
     matches!(first, Some(Consequence::Accept(_)))
 }
 

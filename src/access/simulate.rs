@@ -20,7 +20,7 @@ use std::fmt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::decision_input::{Circumstances, Consequence, Decision, DecisionInput, Standing};
+use super::decision_input::{Circumstances, Decision, DecisionInput, Standing};
 use super::newcomer::decide_newcomer;
 use super::rules::{RuleGroup, decide, number_of};
 use super::settings::{AccessSettings, Effective};
@@ -50,10 +50,7 @@ impl From<&Decision> for Outcome {
         Self {
             verdict: decision.verdict,
             reason: decision.reason,
-            account: match decision.consequence {
-                Consequence::Hold(new) | Consequence::Accept(new) => new.map(|new| new.kind),
-                Consequence::Nothing => None,
-            },
+            account: decision.consequence.new_account().map(|new| new.kind),
         }
     }
 }

@@ -41,7 +41,7 @@ pub fn run(global: &Global, out: &mut Output) -> CommandResult {
     if !database.exists() {
         return Err(CommandError::not_found("database", database.display()));
     }
-    let _lock = Lock::take(&config.data_dir)?;
+    let _lock = Lock::take(&config.data_dir, &database)?;
     let done = store::compact(&database)?;
     if out.is_json() {
         return out.object(&Done {

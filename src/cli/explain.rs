@@ -164,10 +164,7 @@ fn show(explanation: &Explanation, out: &mut Output) -> CommandResult {
         .author_behind_list
         .as_ref()
         .zip(explanation.sender.as_ref());
-    let automatic = facts
-        .automatic
-        .as_ref()
-        .or(facts.presumed_automatic.as_ref());
+    let automatic = facts.automatic_evidence();
     let masked = Some(facts.masked_links).filter(|links| *links > 0);
     out.fields(fields! {
         "ledger" => Some(explanation.ledger),

@@ -42,7 +42,7 @@ pub fn run(global: &Global, out: &mut Output) -> CommandResult {
     }
     // A server's schema is migrated beside the nodes that use it.
     let _lock = match database {
-        Location::File(_) => Some(Lock::take(&config.data_dir)?),
+        Location::File(_) => Some(Lock::take(&config.data_dir, &config.database())?),
         Location::Server(_) => None,
     };
     let (before, now) = store::migrate(&database).map_err(|error| explain(&error, &database))?;

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use super::context::{Global, actor};
 use super::failure::{CommandError, CommandResult};
 use super::output::{Output, TableColumn, columns, note, or_dash, time};
-use super::requests::age;
+use super::time_range::age;
 use super::value_parser::word;
 use crate::domain::{OperatorName, Password, Role, Timestamp, TokenScope};
 use crate::operations::{

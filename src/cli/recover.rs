@@ -5,9 +5,8 @@ use super::failure::{CommandError, CommandResult};
 use super::output::{Output, TableColumn, columns, note, or_dash};
 use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName};
 use crate::operations::{
-    Outcomes, RecoveryOutcome, list_recoverable, recover_many, release_many_dropped,
+    Outcomes, RecoveryOutcome, concerns_item, list_recoverable, recover_many, release_many_dropped,
 };
-use crate::store::StoreError;
 
 /// Entries that are decided again.
 pub enum RecoverySelection {
@@ -78,12 +77,7 @@ fn print(
         match outcome {
             Ok(recovered) => rows.push(recovered),
             Err(error) if all == 1 => return Err(error.into()),
-            // A message that cannot be recovered does not affect the others.
-            Err(
-                error @ (StoreError::NotAllowed(_)
-                | StoreError::NotFound { .. }
-                | StoreError::DamagedRow(_)),
-            ) => {
+            Err(error) if concerns_item(&error) => {
                 note(format_args!("error: {error}"));
                 failure = failure.or(Some(CommandError::Said));
             }

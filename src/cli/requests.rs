@@ -9,13 +9,11 @@ use super::failure::{CommandError, CommandResult};
 use super::output::{Output, TableColumn, columns, fields, note, or_dash, size, time};
 use super::paging::Paging;
 use super::short_id::ShortId;
-use super::time_range::TimeRange;
+use super::time_range::{TimeRange, age};
 use super::value_parser::word;
-use crate::domain::{
-    DestinationName, EmailAddress, PortalName, Reason, RequestId, RequestState, Timestamp,
-};
+use crate::domain::{DestinationName, EmailAddress, PortalName, Reason, RequestId, RequestState};
 use crate::operations::{
-    RequestAction, WaitingCauses, act_on_requests, earlier, matching_requests, order_by_time,
+    RequestAction, WaitingCauses, act_on_requests, ago, earlier, matching_requests, order_by_time,
 };
 use crate::store::{Request, RequestFilter};
 
@@ -150,18 +148,6 @@ fn state(request: &Request) -> String {
     } else {
         request.state.to_string()
     }
-}
-
-/// Parses an age, such as `3d`.
-pub fn age(text: &str) -> Result<Duration, String> {
-    crate::config::parse_time(text).map_err(|error| error.to_string())
-}
-
-/// The point in time that lies `age` in the past.
-pub fn ago(age: Duration) -> Timestamp {
-    let then = Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN);
-    // Truncated to the precision of the database, which is coarser than that of our clock.
-    Timestamp::from_millisecond(then.as_millisecond()).unwrap_or(then)
 }
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {

@@ -1,9 +1,12 @@
-//! `--since` and `--until`, for lists that are in the order of time.
+//! `--since` and `--until`, for lists that are in the order of time; and ages.
+
+use std::time::Duration;
 
 use clap::Args;
 
-use super::requests::{age, ago};
+use crate::config::parse_time;
 use crate::domain::Timestamp;
+use crate::operations::ago;
 
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct TimeRange {
@@ -13,6 +16,11 @@ pub struct TimeRange {
     /// Only rows before this time
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub until: Option<Timestamp>,
+}
+
+/// Parses an age, such as `3d`.
+pub fn age(text: &str) -> Result<Duration, String> {
+    parse_time(text).map_err(|error| error.to_string())
 }
 
 /// A time: RFC 3339, a day in the zone of the machine, or how long ago.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::context::Global;
 use super::failure::{CommandError, CommandResult};
 use super::output::{Output, advance};
+use super::toml_string::quote;
 use crate::config::{self, PostgresServer};
 use crate::domain::Timestamp;
 use crate::store::{self, Location};
@@ -97,8 +98,8 @@ fn describe_settings(there: &Location) -> String {
     } else {
         "rename the new file to vestibule.db, "
     };
-    let folder = file.parent().unwrap_or(file).display();
-    format!("{rename}set type = \"sqlite\" in [store] and data_dir = \"{folder}\"")
+    let folder = quote(&file.parent().unwrap_or(file).display());
+    format!("{rename}set type = \"sqlite\" in [store] and data_dir = {folder}")
 }
 
 fn undo(here: &Location, out: &mut Output) -> CommandResult {
@@ -146,4 +147,24 @@ fn place(text: &str, args: &Args) -> Result<Location, CommandError> {
     }
     server.ca_file.clone_from(&args.ca_file);
     Ok(Location::Server(Box::new(server)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_can_be_copied_into_the_configuration() {
+        for (folder, file) in [
+            ("/srv/vestibule", "vestibule.db"),
+            ("/srv/the \"new\" store", "new.db"),
+            ("/srv/back\\slash", "new.db"),
+        ] {
+            let told = describe_settings(&Location::from(Path::new(folder).join(file).as_path()));
+            assert_eq!(told.starts_with("rename"), file == "new.db", "{told}");
+            let (_, key) = told.split_once(" and ").expect("two keys");
+            let table: toml::Table = key.parse().expect(key);
+            assert_eq!(table["data_dir"].as_str(), Some(folder), "{told}");
+        }
+    }
 }

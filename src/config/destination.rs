@@ -64,6 +64,15 @@ pub struct SmtpServer {
     pub login: Option<(String, Secret)>,
 }
 
+impl SmtpServer {
+    /// True if a connection requires a valid certificate. An opportunistic one may be unencrypted anyway, and an
+    /// untrusted certificate is no worse.
+    #[must_use]
+    pub fn verifies_certificate(&self) -> bool {
+        self.tls_verify && self.security != SmtpSecurity::Opportunistic
+    }
+}
+
 /// A login with an access token of OAuth 2 instead of a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenLogin {

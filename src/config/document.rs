@@ -361,7 +361,7 @@ fn no_such_key(name: &str, known: &[&'static str], kind: Option<&str>) -> String
     }
 }
 
-/// The most similar known name: at most two edits away, fewer for a short one.
+/// The most similar known name: at most three edits away, fewer for a short one.
 pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     known
         .map(|other| (strsim::damerau_levenshtein(name, other), other))

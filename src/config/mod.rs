@@ -224,7 +224,8 @@ pub struct MailLimits {
     pub total_hour: u32,
     /// The part of `total_hour` that is reserved for the pages (sign-up, a new link); also the pages' maximum.
     pub sign_up_hour: u32,
-    /// The part of `sign_up_hour` for one client: an IPv4 address or a /64 of IPv6.
+    /// The part of `sign_up_hour` for one client: an IPv4 address or a /64 of IPv6. Larger networks of IPv6 have a
+    /// larger part.
     pub sign_up_per_client_hour: u32,
     /// The part of `total_hour` that is reserved for senders whose domain vouches for their message.
     pub authenticated_hour: u32,
@@ -330,6 +331,14 @@ impl Config {
     pub fn operators_issuer(&self) -> Option<String> {
         let sso = self.sso.as_ref().filter(|sso| !sso.roles.is_empty())?;
         Some(sso.issuer.clone())
+    }
+
+    /// The contact for questions: that of the portal, else that of the site.
+    #[must_use]
+    pub fn contact<'a>(&'a self, portal: Option<&'a Portal>) -> Option<&'a str> {
+        portal
+            .and_then(|portal| portal.contact.as_deref())
+            .or(self.site.contact.as_deref())
     }
 
     /// Input of the message parser.

@@ -6,6 +6,7 @@
 
 mod listeners;
 mod lock;
+mod low_disk;
 mod missing_portals;
 mod node;
 mod opening;
@@ -32,6 +33,7 @@ use tokio::sync::watch;
 use self::shutdown::Stage;
 use crate::access::Enforcement;
 use crate::config::Config;
+use crate::domain::Timestamp;
 use crate::intake::Intake;
 use crate::observe::events;
 use crate::sender_auth::Checker;
@@ -67,11 +69,13 @@ impl Daemon {
         let bound = listeners.bound_addresses()?;
         settle_port(&mut config, &bound);
         make_private_folder(&config.data_dir)?;
-        let lock = Lock::take(&config.data_dir)?;
+        let lock = Lock::take(&config.data_dir, &config.database())?;
         let settings = smtp_settings(&config)?;
         let (checker, checking) = watch::channel(checker(&config)?);
         let templates = Arc::new(Templates::load(config.verification.templates.as_deref())?);
         let store = opening::open(&config, &listeners).await?;
+        let started_at = Timestamp::now();
+        node::record_start(&config, &store, started_at).await;
         let (config, watching) = watch::channel(Arc::new(config));
         let (smtp_settings, smtp_watching) = watch::channel(Arc::new(settings));
         let daemon = Self {
@@ -86,7 +90,7 @@ impl Daemon {
             workers: Stage::default(),
             _lock: lock,
         };
-        daemon.start_workers(&watching, &templates)?;
+        daemon.start_workers(&watching, &templates, started_at)?;
         daemon.start_pages(&watching, &templates, listeners.http, listeners.admin);
         daemon.start_intake(
             &watching,
@@ -104,6 +108,7 @@ impl Daemon {
         &self,
         config: &watch::Receiver<Arc<Config>>,
         templates: &Arc<Templates>,
+        started_at: Timestamp,
     ) -> anyhow::Result<()> {
         let (Stage { stop, tasks }, store) = (&self.workers, &self.store);
         let listening = store.listen_for_others()?;
@@ -124,7 +129,13 @@ impl Daemon {
         ));
         tasks.spawn(store.clone().keep_heartbeat(stop.clone()));
         tasks.spawn(store.clone().extend_log_in_idle_time(stop.clone()));
-        tasks.spawn(node::run(config.clone(), store.clone(), stop.clone()));
+        tasks.spawn(node::run(
+            config.clone(),
+            store.clone(),
+            started_at,
+            stop.clone(),
+        ));
+        tasks.spawn(low_disk::run(store.clone(), stop.clone()));
         tasks.spawn(operator_log::run(store.clone(), stop.clone()));
         tasks.spawn(missing_portals::run(
             config.clone(),

@@ -14,30 +14,31 @@ use crate::domain::Timestamp;
 use crate::observe::events;
 use crate::store::{NODE_SILENCE, Node, Store};
 
+/// Records a node that may share the store with others, before its hooks are subscribed: a node removes the hooks that
+/// no listed node has.
+pub async fn record_start(config: &Config, store: &Store, started_at: Timestamp) {
+    if store.duty_interval().is_none() {
+        return;
+    }
+    if let Err(error) = store.record_node(describe(config, store, started_at)).await {
+        events::fault("daemon.node", &error);
+    }
+}
+
 /// Records this node until `shutdown`.
 pub async fn run(
     mut config: watch::Receiver<Arc<Config>>,
     store: Store,
+    started_at: Timestamp,
     shutdown: CancellationToken,
 ) {
     let interval = store.node_interval();
-    let started_at = Timestamp::now();
     let recording = async {
         let (mut failed, mut is_copied) = (false, false);
         // The previous process's claims still await release.
         let (mut is_new, mut alone) = (true, Alone::default());
         loop {
-            let sections = config.borrow_and_update().fingerprint();
-            let node = Node {
-                id: store.node_id().to_owned(),
-                name: machine_name(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                configuration: digest_of(&sections),
-                sections,
-                clock_offset: store.clock_offset(),
-                started_at,
-                seen_at: Timestamp::now(),
-            };
+            let node = describe(&config.borrow_and_update(), &store, started_at);
             match store.record_node(node).await {
                 Ok(replaced) => {
                     failed = false;
@@ -64,6 +65,21 @@ pub async fn run(
         }
     };
     shutdown.run_until_cancelled(recording).await;
+}
+
+/// This node as it is now.
+fn describe(config: &Config, store: &Store, started_at: Timestamp) -> Node {
+    let sections = config.fingerprint();
+    Node {
+        id: store.node_id().to_owned(),
+        name: machine_name(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        configuration: digest_of(&sections),
+        sections,
+        clock_offset: store.clock_offset(),
+        started_at,
+        seen_at: Timestamp::now(),
+    }
 }
 
 /// Span of records without a gap. After a gap it starts anew: if the database was unreachable, a copy of this node

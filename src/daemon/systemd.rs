@@ -26,7 +26,7 @@ pub fn extend_start(time: Duration) {
 
 /// Shows a status in `systemctl status`. A cause can span lines, each of which would be a separate message.
 pub fn set_status(status: &str) {
-    let status = status.replace(|c: char| c.is_control(), " ");
+    let status = status.replace(char::is_control, " ");
     let _ = sd_notify::notify(&[NotifyState::Status(&status)]);
 }
 

@@ -169,6 +169,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::Timestamp;
+    use crate::store::{Arrival, Store};
+    use crate::verification::tests::sample;
 
     fn message(raw: &[u8]) -> DeliveredMessage {
         let hostname = Domain::parse("gate.corp.example").expect("a domain");
@@ -221,5 +224,33 @@ mod tests {
         ] {
             assert_eq!(message(raw.as_bytes()).has_utf8_header(), is_more, "{raw}");
         }
+    }
+
+    /// A header can be longer than the beginning that is read together with the claim.
+    #[tokio::test]
+    async fn fields_of_our_names_are_left_out_of_a_header_of_several_pieces() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
+        let config = sample::config("");
+        let seeded = store.seed_access(config.access.clone(), Timestamp::now());
+        seeded.await.expect("settings");
+        let forged = "X-Vestibule-Account: internal\r\n";
+        let (long, body) = ("A: b\r\n".repeat(30_000), "x".repeat(200_000));
+        let raw = format!("From: ann@corp.example\r\n{long}{forged}\r\n{body}");
+        let arrival = Arrival {
+            raw: raw.clone().into_bytes(),
+            ..sample::arrival(&config)
+        };
+        let entries = store.accept(arrival).await.expect("accepted");
+        let content = store.content(entries[0].ledger, PIECE).await.expect("read");
+        let (content, start) = content.expect("kept");
+        assert_eq!(octets(&start), PIECE);
+        let hostname = Domain::parse("gate.corp.example").expect("a domain");
+        let opened = DeliveredMessage::open(Vec::new(), start, content, &hostname).await;
+        let opened = opened.expect("read");
+        let expected = raw.replace(forged, "").into_bytes();
+        assert_eq!(opened.size(), octets(&expected));
+        let found = opened.to_vec().await.expect("read");
+        assert!(found == expected, "{} octets", found.len());
     }
 }

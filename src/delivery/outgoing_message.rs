@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{DeliveredMessage, added_headers};
-use crate::domain::{Domain, Timestamp, join};
+use crate::domain::{Domain, Timestamp, join, later};
 use crate::store::{Claim, MessageContent, Store, StoreError};
 
 /// Lifetime of a link to a message, from the attempt that sends the link.
@@ -83,7 +83,7 @@ impl OutgoingMessage {
             return Ok(None);
         };
         let key = links.store.link_key().await?;
-        let expires_at = now.checked_add(LINK_TTL).unwrap_or(Timestamp::MAX);
+        let expires_at = later(now, LINK_TTL);
         let token = key.sign(self.claim.ledger, expires_at);
         Ok(Some(format!("{}/message/{token}", links.public_url)))
     }

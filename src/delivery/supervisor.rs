@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::hook_queue::HookQueue;
@@ -14,10 +15,16 @@ use crate::domain::Timestamp;
 use crate::observe::events;
 use crate::outbound::Generations;
 use crate::outbound::breaker::Target;
-use crate::store::{Store, StoreError};
+use crate::store::{DownDestination, Store, StoreError};
 
 /// Delay before a retry after a database error.
 const SETBACK: Duration = Duration::from_secs(1);
+
+/// Interval at which nodes that share the store look for records of destinations that none of them has.
+const INTERVAL: Duration = Duration::from_mins(1);
+
+/// Sections of the configuration with the destinations and hooks.
+const QUEUES: [&str; 2] = ["destination", "hook"];
 
 /// Delivers released requests to each destination independently, until `shutdown`.
 pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: CancellationToken) {
@@ -55,6 +62,7 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
             let queue = RequestQueue::of(name, destination, &config, generations.store());
             generations.start(breaker, queue);
         }
+        generations.spawn(end_removed_outages(config, generations.store()));
     }
 }
 
@@ -69,17 +77,54 @@ async fn adopt_states(generations: &Generations) -> Result<(), StoreError> {
         return Ok(());
     }
     let is_shared = store.duty_interval().is_some();
-    let queues = ["destination", "hook"];
     let others_differ = store
-        .another_node_differs(generations.config(), &queues)
+        .another_node_differs(generations.config(), &QUEUES)
         .await?;
     for recorded in down {
         let is_current = generations.is_down(&recorded.name)
             || (is_shared && generations.adopt(&recorded))
             || others_differ;
         if !is_current {
-            store.record_up(recorded.name, Timestamp::now()).await?;
+            end_outage(&store, recorded).await?;
         }
+    }
+    Ok(())
+}
+
+/// Removes the record of a destination, and logs the end of its outage.
+async fn end_outage(store: &Store, recorded: DownDestination) -> Result<(), StoreError> {
+    let DownDestination {
+        name, is_requested, ..
+    } = recorded;
+    store.record_up(name.clone(), Timestamp::now()).await?;
+    if !is_requested {
+        events::destination_up(&name);
+    }
+    Ok(())
+}
+
+/// Removes the records of destinations and hooks that no listed node has any more. No reload did so if two nodes were
+/// reloaded at the same time, or if a node was listed that was gone for good: the digest would name them every day.
+async fn end_removed_outages(config: Arc<Config>, store: Store) {
+    while store.duty_interval().is_some() {
+        sleep(INTERVAL).await;
+        if let Err(error) = end_outages_without_node(&config, &store).await {
+            events::fault("delivery", &error);
+        }
+    }
+}
+
+async fn end_outages_without_node(config: &Config, store: &Store) -> Result<(), StoreError> {
+    let mut removed = store.down_destinations().await?;
+    removed.retain(|recorded| {
+        let is_hook = config.hooks.iter().any(|hook| hook.name == recorded.name);
+        !is_hook && !config.destinations.contains_key(&recorded.name)
+    });
+    if removed.is_empty() || store.another_node_differs(config, &QUEUES).await? {
+        return Ok(());
+    }
+    for recorded in removed {
+        end_outage(store, recorded).await?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::text_type::text_type;
 
 /// Every event that a hook can receive.
-pub const HOOK_EVENTS: [&str; 19] = [
+pub const HOOK_EVENTS: [&str; 20] = [
     "account.created",
     "account.verified",
     "account.blocked",
@@ -16,6 +16,7 @@ pub const HOOK_EVENTS: [&str; 19] = [
     "request.released",
     "request.discarded",
     "request.expired",
+    "request.replaced",
     "request.recovered",
     "request.delivered",
     "request.failed",

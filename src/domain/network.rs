@@ -1,6 +1,8 @@
-//! IP addresses: their form in mail, and those that are not on the public Internet.
+//! IP addresses: their form in mail, the networks of a client, and those that are not on the public Internet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
 
 use super::strip_prefix_any_case;
 
@@ -11,6 +13,22 @@ pub fn parse_address(text: &str) -> Option<IpAddr> {
     let address = strip_prefix_any_case(text, "IPv6:").unwrap_or(text);
     let address: IpAddr = address.split('%').next()?.parse().ok()?;
     Some(address.to_canonical())
+}
+
+/// Prefix lengths of the networks of an IPv6 client, the smallest network first. A /64 is one client. One person may
+/// have a whole /48 (RFC 6177 2), with 65,536 of them; a /32 is the usual allocation of a provider.
+const IPV6_NETWORKS: [u8; 4] = [64, 56, 48, 32];
+
+/// The networks of a client, the smallest first. An IPv4 address has only itself.
+#[must_use]
+pub fn client_networks(client: IpAddr) -> Vec<IpNet> {
+    match client.to_canonical() {
+        v4 @ IpAddr::V4(_) => vec![IpNet::from(v4)],
+        v6 @ IpAddr::V6(_) => IPV6_NETWORKS
+            .into_iter()
+            .filter_map(|length| Some(IpNet::new(v6, length).ok()?.trunc()))
+            .collect(),
+    }
 }
 
 /// True if no host on the public Internet has this address (IANA special-purpose registries).
@@ -74,6 +92,27 @@ fn embedded_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_has_four_networks_of_ipv6_or_one_address_of_ipv4() {
+        for (client, networks) in [
+            ("192.0.2.1", &["192.0.2.1/32"][..]),
+            ("::ffff:192.0.2.1", &["192.0.2.1/32"][..]),
+            (
+                "2001:db8:1:203:4::5",
+                &[
+                    "2001:db8:1:203::/64",
+                    "2001:db8:1:200::/56",
+                    "2001:db8:1::/48",
+                    "2001:db8::/32",
+                ][..],
+            ),
+        ] {
+            let found = client_networks(client.parse().expect(client));
+            let found: Vec<_> = found.iter().map(IpNet::to_string).collect();
+            assert_eq!(found, networks, "{client}");
+        }
+    }
 
     #[test]
     fn only_addresses_of_the_public_internet_are_not_private() {

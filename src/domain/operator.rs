@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::keywords::keywords;
+use super::names::OperatorName;
 use super::token::hidden_debug;
 
 /// Permissions of an operator. Each role includes those before it.
@@ -33,6 +34,15 @@ pub enum TokenScope {
 }
 
 keywords!(TokenScope { Scim => "scim" });
+
+impl OperatorName {
+    /// The form in which names are compared for whether they may belong to different operators: somebody who reads
+    /// the audit takes `Ann` for `ann`.
+    #[must_use]
+    pub fn comparison_key(&self) -> String {
+        self.as_str().to_ascii_lowercase()
+    }
+}
 
 /// A typed password. Neither `Debug` nor `Display` reveals it.
 pub struct Password(SecretString);

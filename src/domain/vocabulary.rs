@@ -195,7 +195,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("request.expired", "Expired"),
     ("request.recovered", "Recovered"),
     ("request.restored", "Held again"),
-    ("request.replaced", "Replaced by a copy"),
+    ("request.replaced", "Replaced by an authenticated request"),
     ("request.authenticated", "Sender authenticated by a copy"),
     ("request.delivered", "Delivered"),
     ("request.failed", "Delivery failed"),

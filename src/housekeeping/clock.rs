@@ -2,7 +2,9 @@
 //!
 //! Expired data cannot be restored once it is deleted, and a clock that is a year ahead for an hour makes
 //! everything expire. So the wall clock is not trusted for a while after it has run ahead of the monotonic
-//! clock. A clock that was set back has left times in the future in the database.
+//! clock. A clock that was set back has left times in the future in the database, or it is wrong only now: the battery
+//! of the machine is empty, and NTP has not set the clock yet. So a clock that was set back far is not trusted for a
+//! while either.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +19,14 @@ pub const BACK: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_hours(7 * 24);
 
 /// Time for which a clock that jumped ahead must run steadily before it is trusted again.
-pub const DOUBT: Duration = Duration::from_hours(24);
+const DOUBT: Duration = Duration::from_hours(24);
+
+/// Step back from which a clock may be wrong only now, unless it ran ahead before.
+const FAR_BACK: Duration = Duration::from_hours(1);
+
+/// Time for which a clock that was set back far must run steadily before it is trusted again. NTP sets it within
+/// minutes.
+const DOUBT_BACK: Duration = Duration::from_hours(1);
 
 /// Movement of the wall clock since the last check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +34,20 @@ pub enum Movement {
     Steady,
     /// It jumped ahead by this much and is not trusted from now on.
     Ahead(Duration),
-    /// It jumped ahead earlier and is still not trusted.
+    /// It jumped ahead or was set back far earlier, and is still not trusted.
     Doubted,
-    /// It was set back by this much.
+    /// It was set back by this much, and is trusted.
     Back(Duration),
+    /// It was set back by this much and is not trusted from now on.
+    FarBack(Duration),
+}
+
+/// Period in which the wall clock is not trusted.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    until: Instant,
+    /// It ran ahead, so that a step back corrects it.
+    ran_ahead: bool,
 }
 
 /// Both clocks at the last check.
@@ -36,7 +55,7 @@ pub enum Movement {
 pub struct Clock {
     wall: Timestamp,
     counting: Instant,
-    doubted_until: Option<Instant>,
+    doubt: Option<Doubt>,
 }
 
 impl Clock {
@@ -49,7 +68,7 @@ impl Clock {
         let mut clock = Self {
             wall,
             counting,
-            doubted_until: None,
+            doubt: None,
         };
         let movement = match newest {
             Some(newest) => clock.judge(between(newest, wall), PAUSE),
@@ -71,17 +90,29 @@ impl Clock {
     /// expected time.
     fn judge(&mut self, ahead: i64, most: Duration) -> Movement {
         if ahead > millis(most) {
-            self.doubted_until = Some(self.counting + DOUBT);
+            self.doubt = Some(Doubt {
+                until: self.counting + DOUBT,
+                ran_ahead: true,
+            });
             return Movement::Ahead(Duration::from_millis(ahead.unsigned_abs()));
         }
         if ahead < -millis(BACK) {
-            self.doubted_until = None;
-            return Movement::Back(Duration::from_millis(ahead.unsigned_abs()));
+            let by = Duration::from_millis(ahead.unsigned_abs());
+            let is_trusted = self.doubt.map_or(by <= FAR_BACK, |doubt| doubt.ran_ahead);
+            self.doubt = (!is_trusted).then(|| Doubt {
+                until: self.counting + DOUBT_BACK,
+                ran_ahead: false,
+            });
+            return if is_trusted {
+                Movement::Back(by)
+            } else {
+                Movement::FarBack(by)
+            };
         }
-        match self.doubted_until {
-            Some(until) if self.counting < until => Movement::Doubted,
+        match self.doubt {
+            Some(doubt) if self.counting < doubt.until => Movement::Doubted,
             _ => {
-                self.doubted_until = None;
+                self.doubt = None;
                 Movement::Steady
             }
         }
@@ -161,11 +192,34 @@ mod tests {
     }
 
     #[test]
-    fn a_day_back_is_seen_once() {
+    fn a_small_step_back_is_seen_once_and_believed() {
+        let mut watch = Watch::start();
+        watch.wall -= 10 * MINUTE;
+        assert_eq!(watch.after(MINUTE), Movement::Back(10 * MINUTE));
+        assert_eq!(watch.after(MINUTE), Movement::Steady);
+    }
+
+    #[test]
+    fn a_day_back_is_doubted_for_an_hour_and_then_believed() {
         let mut watch = Watch::start();
         watch.wall -= DAY;
-        assert_eq!(watch.after(MINUTE), Movement::Back(DAY));
+        assert_eq!(watch.after(MINUTE), Movement::FarBack(DAY));
+        assert_eq!(watch.after(MINUTE), Movement::Doubted);
+        // A small step does not end the doubt.
+        watch.wall -= 2 * MINUTE;
+        assert_eq!(watch.after(MINUTE), Movement::FarBack(2 * MINUTE));
+        assert_eq!(watch.after(59 * MINUTE), Movement::Doubted);
         assert_eq!(watch.after(MINUTE), Movement::Steady);
+    }
+
+    #[test]
+    fn a_clock_that_was_behind_until_ntp_set_it_is_never_believed_meanwhile() {
+        let mut watch = Watch::start();
+        watch.wall -= YEAR;
+        assert_eq!(watch.after(MINUTE), Movement::FarBack(YEAR));
+        watch.wall += YEAR;
+        assert_eq!(watch.after(MINUTE), Movement::Ahead(YEAR));
+        assert_eq!(watch.after(MINUTE), Movement::Doubted);
     }
 
     #[test]
@@ -175,6 +229,7 @@ mod tests {
         assert_eq!(start(None), Movement::Steady);
         assert_eq!(start(Some(now - 3 * DAY)), Movement::Steady);
         assert_eq!(start(Some(now - YEAR)), Movement::Ahead(YEAR));
-        assert_eq!(start(Some(now + DAY)), Movement::Back(DAY));
+        assert_eq!(start(Some(now + 2 * MINUTE)), Movement::Back(2 * MINUTE));
+        assert_eq!(start(Some(now + DAY)), Movement::FarBack(DAY));
     }
 }

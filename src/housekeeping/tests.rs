@@ -113,3 +113,44 @@ async fn times_are_repaired_when_the_database_is_there_again() {
     kept.expect("kept");
     assert!(!needs_repair);
 }
+
+const MONTH: Duration = Duration::from_hours(30 * 24);
+
+/// The end of a hold that a clock a month from now began, after these checks. The mail for it is due at once.
+async fn end_of_hold(movements: &[Movement]) -> Timestamp {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, config) = open(folder.path()).await;
+    let arrival = Arrival {
+        received_at: Timestamp::now() + MONTH,
+        ..sample::arrival(&config)
+    };
+    store.accept(arrival).await.expect("accepted");
+    let (shutdown, mut needs_repair) = (CancellationToken::new(), false);
+    for movement in movements {
+        let kept = keep(*movement, &mut needs_repair, &config, &store, &shutdown).await;
+        kept.expect("the database");
+    }
+    let (limits, token_ttl) = (config.verification.limits, config.verification.token_ttl);
+    let token = Token::generate().expect("random bytes").hash();
+    let now = Timestamp::now();
+    let claimed = store.settle_and_claim_mail([], vec![token.into()], limits, token_ttl, now);
+    let (_, claimed) = claimed.await.expect("claimed");
+    let expires_at = claimed.verification_mails[0].expires_at;
+    expires_at.expect("a hold")
+}
+
+#[tokio::test]
+async fn a_clock_that_may_be_behind_shortens_no_hold() {
+    let month = Timestamp::now() + MONTH;
+    let behind = Movement::FarBack(MONTH);
+    for (movements, is_kept) in [
+        (&[behind][..], true),
+        (&[behind, Movement::Ahead(MONTH)], true),
+        (&[behind, Movement::Doubted], true),
+        (&[behind, Movement::Steady], false),
+        (&[Movement::Back(MONTH)], false),
+    ] {
+        let end = end_of_hold(movements).await;
+        assert_eq!(end > month, is_kept, "{movements:?}");
+    }
+}

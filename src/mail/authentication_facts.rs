@@ -113,7 +113,7 @@ pub enum AuthenticationFailure {
     #[error("{0}")]
     Fault(AuthenticationFault),
     #[error(
-        "From violates RFC 5322, and no DMARC result names the domain that the MTA found in it"
+        "some programs cannot parse From, and no DMARC result names the domain that the MTA found in it"
     )]
     NoResult,
     #[error(

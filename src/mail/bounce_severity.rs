@@ -32,8 +32,8 @@ const NO_SUCH_ADDRESS: [u16; 5] = [1, 2, 3, 6, 10];
 
 impl Report {
     /// Returns the severity of the bounce for `address`, to which the message was sent. Of several recipients only
-    /// this one counts. A single recipient under another address may be a forwarding target, whose failure is only
-    /// temporary for us.
+    /// this one counts. The failure of a forwarding target is only temporary for us: others may have the message. A
+    /// single recipient under another address may be such a target.
     #[must_use]
     pub fn bounce_severity(&self, address: &EmailAddress) -> BounceSeverity {
         if self.kind == ReportKind::Mdn {
@@ -60,8 +60,9 @@ impl ReportedRecipient {
     /// Severity for this recipient, by its action and status (RFC 3464 2.3.3 and 2.3.4).
     fn severity(&self) -> BounceSeverity {
         let status = self.status.as_deref();
+        let is_for_good = !self.forwarded && status.is_some_and(is_permanent);
         match self.action.as_deref() {
-            Some("failed") | None if status.is_some_and(is_permanent) => BounceSeverity::Permanent,
+            Some("failed") | None if is_for_good => BounceSeverity::Permanent,
             None if status.is_some_and(|status| status.starts_with('2')) => BounceSeverity::None,
             Some("failed" | "delayed") | None => BounceSeverity::Temporary,
             Some(_) => BounceSeverity::None,
@@ -115,6 +116,7 @@ mod tests {
                     address: (*address).to_owned(),
                     action: word(action),
                     status: word(status),
+                    forwarded: false,
                 })
                 .collect(),
             original_message_id: None,
@@ -160,6 +162,21 @@ mod tests {
             BounceSeverity::None
         );
         assert_eq!(severity(ReportKind::Text, &[]), BounceSeverity::Temporary);
+    }
+
+    #[test]
+    fn the_target_of_a_forwarding_does_not_fail_for_good() {
+        let of = |forwarded| {
+            let one = ReportedRecipient {
+                address: "ann@corp.example".to_owned(),
+                action: Some("failed".to_owned()),
+                status: Some("5.1.1".to_owned()),
+                forwarded,
+            };
+            one.severity()
+        };
+        assert_eq!(of(false), BounceSeverity::Permanent);
+        assert_eq!(of(true), BounceSeverity::Temporary);
     }
 
     #[test]

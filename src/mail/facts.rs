@@ -34,7 +34,8 @@ pub enum Sender {
         /// A warning if the domain mixes scripts so as to look like another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lookalike: Option<String>,
-        /// The field violates the grammar of RFC 5322, but contains only this address.
+        /// The field violates the grammar of RFC 5322, or has a form that some programs cannot parse, but contains
+        /// only this address.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         lenient: bool,
     },
@@ -147,6 +148,9 @@ pub struct ReportedRecipient {
     /// meaningless one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// It is about another address, to which a mail server forwarded the message.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
 }
 
 /// A delivery report.
@@ -297,19 +301,22 @@ impl Facts {
         }
     }
 
-    /// True if a program wrote it, as far as can be told without the sender's account.
+    /// Evidence that a program wrote it, as far as can be told without the sender's account.
+    #[must_use]
+    pub fn automatic_evidence(&self) -> Option<&Evidence> {
+        self.automatic.as_ref().or(self.presumed_automatic.as_ref())
+    }
+
+    /// True if there is [such evidence](Self::automatic_evidence).
     #[must_use]
     pub fn is_automatic(&self) -> bool {
-        self.automatic.is_some() || self.presumed_automatic.is_some()
+        self.automatic_evidence().is_some()
     }
 
     /// Evidence for [`class`](Self::class).
     #[must_use]
     pub fn evidence(&self) -> Option<&Evidence> {
         let report = self.report.as_ref().map(|report| &report.evidence);
-        report
-            .or(self.automatic.as_ref())
-            .or(self.presumed_automatic.as_ref())
-            .or(self.bulk.as_ref())
+        report.or(self.automatic_evidence()).or(self.bulk.as_ref())
     }
 }

@@ -48,6 +48,7 @@ mod out_of_office;
 mod parameters;
 mod program_names;
 mod rare_charsets;
+mod rare_forms;
 mod raw_characters;
 mod recorded_envelope;
 mod report;

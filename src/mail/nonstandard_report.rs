@@ -122,6 +122,7 @@ pub(super) fn recipients(header: &Header) -> Vec<ReportedRecipient> {
             address,
             action: Some("failed".to_owned()),
             status: None,
+            forwarded: false,
         })
         .collect()
 }

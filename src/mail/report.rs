@@ -4,16 +4,16 @@
 //! structure (RFC 6522 with RFC 3464 or RFC 8098), or by the text of a mail server. A report inside another
 //! message, as people forward them, does not count.
 
-use super::header::{Field, Header, Section};
+mod delivery_status;
+
+use self::delivery_status::read_status;
+use super::header::{Header, Section};
 use super::mime::Media;
 use super::nonstandard_report;
-use super::status_code::{parse_status_code, status_of_diagnostic};
 use super::text::message_id;
-use super::{Evidence, Report, ReportKind, ReportedRecipient, Sender};
+use super::{Evidence, Report, ReportKind, Sender};
 use crate::domain::Envelope;
 
-/// Maximum number of recipients that are read.
-const MAX_RECIPIENTS: usize = 64;
 /// Maximum number of octets of a machine-readable part that are read.
 const MAX_STATUS: usize = 64 * 1024;
 /// Maximum nesting: gateways wrap a report once, to add a footer.
@@ -140,61 +140,6 @@ fn is_returned_message(media: &Media) -> bool {
     )
 }
 
-/// Reads the groups of fields of RFC 3464 2.1; RFC 8098 3.1 has one group with a recipient in it.
-fn read_status(section: &Section, report: &mut Report) {
-    let text = section.decode(MAX_STATUS);
-    let mut rest: &[u8] = &text;
-    while !rest.is_empty() {
-        let group = Section::of(rest);
-        let mut recipient = ReportedRecipient {
-            address: String::new(),
-            action: None,
-            status: None,
-        };
-        let mut reply = None;
-        for field in group.fields() {
-            read_status_field(&field, &mut recipient, report);
-            if field.is("Diagnostic-Code") {
-                reply = status_of_diagnostic(&field.text());
-            }
-        }
-        // Exim, for example, writes 5.0.0, and only the quoted reply tells more.
-        let says_little = |status: &str| status.ends_with(".0.0");
-        if recipient.status.as_deref().is_none_or(says_little) && reply.is_some() {
-            recipient.status = reply;
-        }
-        if !recipient.address.is_empty() && report.recipients.len() < MAX_RECIPIENTS {
-            report.recipients.push(recipient);
-        }
-        rest = group.body;
-    }
-}
-
-fn read_status_field(field: &Field, recipient: &mut ReportedRecipient, report: &mut Report) {
-    let text = field.text();
-    let word = || text.split([' ', '\t', '(', ';']).next().unwrap_or_default();
-    if field.is("Original-Recipient")
-        || (field.is("Final-Recipient") && recipient.address.is_empty())
-    {
-        // We sent to the original recipient, if the reporting mail server knows it.
-        let address = text.split_once(';').map_or(&*text, |(_, address)| address);
-        let address = address.trim().trim_start_matches('<').trim_end_matches('>');
-        if !address.is_empty() {
-            recipient.address = Evidence::new("", address.as_bytes()).value;
-        }
-    } else if field.is("Action") && !word().is_empty() {
-        recipient.action = Some(
-            Evidence::new("", word().as_bytes())
-                .value
-                .to_ascii_lowercase(),
-        );
-    } else if field.is("Status") {
-        recipient.status = parse_status_code(word());
-    } else if field.is("Original-Message-ID") {
-        report.original_message_id = message_id(*field);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::sender::sender;
@@ -252,6 +197,8 @@ mod tests {
             assert_eq!(report.recipients.len(), 2);
             assert_eq!(of(0), ("ann@corp.example", Some("failed"), Some("5.1.1")));
             assert_eq!(of(1), ("bob@corp.example", Some("delayed"), None));
+            let forwarded = report.recipients.iter().map(|one| one.forwarded);
+            assert_eq!(forwarded.collect::<Vec<_>>(), [true, false]);
         }
     }
 

@@ -8,6 +8,7 @@ use super::lenient_from::only_mailbox;
 use super::lookalike::lookalike;
 use super::mailbox::{AddrSpec, mailboxes};
 use super::other_addresses::{has_other_address, other_address};
+use super::rare_forms::is_rare_form;
 use super::raw_characters::may_contain_at;
 use super::tokens::not_an_address;
 use super::{Sender, SenderFault};
@@ -55,7 +56,7 @@ fn parse(field: &Field) -> Sender {
         match mailboxes(&value, 1) {
             Ok(found) => match found.first() {
                 Some(_) if has_other_address(field, &value, &found) => other_address(),
-                Some(address) => return usable(address, false),
+                Some(address) => return usable(address, is_rare_form(&value, address)),
                 None => SenderFault::EmptyGroup,
             },
             Err(fault) => match only_mailbox(&value) {
@@ -191,10 +192,13 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_only_the_lenient_parser_accepts_are_marked() {
+    fn addresses_that_not_every_program_finds_are_marked() {
         for (raw, marked) in [
             ("From: Miller, Ann <ann@corp.example>\r\n", true),
             ("From: Ann <ann@corp.example\r\n", true),
+            ("From: [IT <ann@corp.example>\r\n", true),
+            ("From: ann@corp.example (\"IT\")\r\n", true),
+            ("From: [IT] Ann <ann@corp.example>\r\n", false),
             ("From: \"Miller, Ann\" <ann@corp.example>\r\n", false),
             ("From: ann@corp.example\r\n", false),
         ] {

@@ -34,16 +34,6 @@ pub fn smtp_rejected(peer: IpAddr, code: &str, cause: &str, recipient: Option<&s
     event!(INFO "smtp.rejected", peer = %peer, code, cause, recipient);
 }
 
-/// The verdict on a message for one portal: one of the three events below.
-pub fn message_decided(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
-    metrics::message(entry.verdict, entry.reason);
-    match entry.verdict {
-        Verdict::Accepted => message_accepted(entry, peer),
-        Verdict::Held => message_held(entry, peer),
-        Verdict::Dropped => message_dropped(entry, peer),
-    }
-}
-
 macro_rules! message {
     ($name:literal, $entry:ident, $peer:ident) => {
         event!(INFO $name,
@@ -61,16 +51,14 @@ macro_rules! message {
     };
 }
 
-pub fn message_accepted(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
-    message!("message.accepted", entry, peer);
-}
-
-pub fn message_held(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
-    message!("message.held", entry, peer);
-}
-
-pub fn message_dropped(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
-    message!("message.dropped", entry, peer);
+/// The verdict on a message for one portal.
+pub fn message_decided(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
+    metrics::message(entry.verdict, entry.reason);
+    match entry.verdict {
+        Verdict::Accepted => message!("message.accepted", entry, peer),
+        Verdict::Held => message!("message.held", entry, peer),
+        Verdict::Dropped => message!("message.dropped", entry, peer),
+    }
 }
 
 pub fn account_created(
@@ -187,7 +175,7 @@ pub fn verification_taken_back(account: AccountId, address: &EmailAddress, resto
 
 /// A sender was notified that their mail is not accepted.
 pub fn sender_told(ledger: Option<LedgerId>, address: &EmailAddress, portal: &PortalName) {
-    event!(INFO "sender.told", ledger = ledger.map(tracing::field::display),
+    event!(INFO "sender.told", ledger = ledger.map(display),
         address = %address, domain = %address.domain(), portal = %portal);
 }
 
@@ -296,7 +284,7 @@ pub fn operator_login_failed(peer: IpAddr, by: Option<&OperatorName>, cause: &st
 }
 
 /// A sign-in at the provider did not verify an address. `cause` is for the operator.
-pub fn sso_failed(cause: &dyn std::fmt::Display) {
+pub fn sso_failed(cause: &dyn Display) {
     event!(WARN "verification.sso_failed", cause = %cause);
 }
 
@@ -332,6 +320,16 @@ pub fn canary_failed(cause: &str) {
 /// The canary arrived again after a failure.
 pub fn canary_recovered() {
     event!(INFO "canary.recovered");
+}
+
+/// The free space on the disk with the database comes close to the reserve. In octets.
+pub fn disk_low(free: u64, reserve: u64) {
+    event!(WARN "disk.low", free, reserve);
+}
+
+/// There is enough free space again.
+pub fn disk_recovered(free: u64) {
+    event!(INFO "disk.recovered", free);
 }
 
 /// All listeners are up.

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::domain::{Reason, Verdict};
-use crate::store::QueueLengths;
+use crate::store::{FreeSpace, QueueLengths};
 
 /// Upper bounds of the buckets, in seconds: from a commit on a fast disk to a week until a person confirms.
 const BOUNDS: [f64; 17] = [
@@ -139,6 +139,8 @@ pub struct NodeGauges {
     pub duties: Vec<(&'static str, bool)>,
     /// Milliseconds by which this node's clock is ahead of the database's.
     pub clock_offset: i64,
+    /// None if the database is on a server.
+    pub free_space: Option<FreeSpace>,
 }
 
 /// Writes all metrics as text: the counters, and the current state.
@@ -250,6 +252,27 @@ impl Page {
         let offset = gauges.clock_offset.unsigned_abs();
         let (seconds, rest) = (offset / 1000, offset % 1000);
         self.line(format_args!("{name} {sign}{seconds}.{rest:03}"));
+        self.free_space(gauges.free_space);
+    }
+
+    fn free_space(&mut self, space: Option<FreeSpace>) {
+        for (name, help, octets) in [
+            (
+                "vestibule_disk_free_bytes",
+                "Free space on the disk with the database.",
+                space.map(|space| space.octets),
+            ),
+            (
+                "vestibule_disk_reserve_bytes",
+                "The part of the free space that mail must not use.",
+                space.map(|space| space.reserve),
+            ),
+        ] {
+            self.family(name, "gauge", help);
+            if let Some(octets) = octets {
+                self.line(format_args!("{name} {octets}"));
+            }
+        }
     }
 
     fn depths(&mut self, depths: &QueueLengths) {
@@ -314,11 +337,15 @@ mod tests {
     }
 
     #[test]
-    fn a_node_exports_its_duties_and_its_clock() {
+    fn a_node_exports_its_duties_its_clock_and_its_disk() {
         let gauges = NodeGauges {
             nodes: (3, 1),
             duties: vec![("housekeeping", true), ("canary", false)],
             clock_offset: -1205,
+            free_space: Some(FreeSpace {
+                octets: 2048,
+                reserve: 1024,
+            }),
         };
         let page = write(&QueueLengths::default(), &gauges);
         for (series, expected) in [
@@ -327,6 +354,8 @@ mod tests {
             ("vestibule_duty{duty=\"housekeeping\"}", "1"),
             ("vestibule_duty{duty=\"canary\"}", "0"),
             ("vestibule_clock_offset_seconds", "-1.205"),
+            ("vestibule_disk_free_bytes", "2048"),
+            ("vestibule_disk_reserve_bytes", "1024"),
         ] {
             assert_eq!(value(&page, series), expected, "{series}");
         }

@@ -43,9 +43,10 @@ impl AccessView {
     pub fn of(revision: &Revision, portal: Option<PortalName>) -> Self {
         let settings = &revision.settings;
         let effective = settings.effective(portal.as_ref());
-        let (warnings, portals) = match portal {
-            Some(_) => (effective.warnings(), BTreeMap::new()),
-            None => (settings.warnings(), settings.portals.clone()),
+        let warnings = settings.warnings_for(portal.as_ref());
+        let portals = match portal {
+            Some(_) => BTreeMap::new(),
+            None => settings.portals.clone(),
         };
         Self {
             revision: revision.number,

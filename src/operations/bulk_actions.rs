@@ -37,8 +37,9 @@ where
     Ok(outcomes)
 }
 
-/// True for the reasons why an action on one item is not possible.
-fn concerns_item(error: &StoreError) -> bool {
+/// True for the reasons why an action on one item is not possible; they do not affect the others.
+#[must_use]
+pub fn concerns_item(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::NotFound { .. } | StoreError::NotAllowed(_) | StoreError::DamagedRow(_)

@@ -185,7 +185,6 @@ pub async fn find_queue(
     config: &Config,
     name: &DestinationName,
 ) -> Result<QueueStatus> {
-    kind_of_queue(config, name)?;
     let queues = list_queues(store, config).await?;
     let found = queues.into_iter().find(|queue| queue.destination == *name);
     found.ok_or_else(|| StoreError::not_found("destination", name))

@@ -1,5 +1,7 @@
 //! Parts of the filters of lists, for pages, API and command line; and whole lists.
 
+use std::time::Duration;
+
 use crate::domain::Timestamp;
 use crate::store::{ListOrder, Listed, Page, Result};
 
@@ -20,6 +22,13 @@ pub fn order_by_time(oldest_first: bool) -> ListOrder {
 #[must_use]
 pub fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     one.into_iter().chain(other).min()
+}
+
+/// The time that long ago, in the precision of the database, which is coarser than that of our clock.
+#[must_use]
+pub fn ago(age: Duration) -> Timestamp {
+    let then = Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN);
+    Timestamp::from_millisecond(then.as_millisecond()).unwrap_or(then)
 }
 
 /// Reads a list page by page to its end, or to a limit.

@@ -34,7 +34,7 @@ pub use access::{
     AccessView, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged, block_unlisted,
     change_settings, compare_revisions, list_revisions, parse_settings,
 };
-pub use bulk_actions::{MAX_BULK_ITEMS, Outcomes, Tally};
+pub use bulk_actions::{MAX_BULK_ITEMS, Outcomes, Tally, concerns_item};
 pub use customers::{
     AccountNotes, CustomerAction, CustomerOutcome, NOT_A_CUSTOMER, act_on_customer, add_customer,
     complete_erasure, find_customer, forget_customer, list_denials, may_get_mail, note_account,
@@ -52,7 +52,7 @@ pub use dropped::{
 pub use explain::{Explanation, bare_message_id, explain_entry, find_entry};
 pub use find::{Found, FoundMessage, find};
 pub use import::{Import, ImportOutcome, ImportTally, ImportedPerson, import_people};
-pub use lists::{earlier, order_by_time};
+pub use lists::{ago, earlier, order_by_time};
 pub use nodes::{NodeStatus, compare_nodes, count_nodes, list_nodes};
 pub use operators::{
     AccessEnded, NewToken, TokenRequest, add_operator, change_password, end_all_keys, end_session,

@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::store::{
     IssuedToken, KeyKind, NameReuse, Operator, OperatorKey, PasswordOutcome, Result, Store,
-    StoreError, StoredPassword,
+    StoreError, StoredPassword, TokenTerms,
 };
 
 /// Maximum time from the password to the code of the second factor.
@@ -30,7 +30,7 @@ pub async fn find_operator(store: &Store, name: &OperatorName) -> Result<Operato
 /// Adds an operator.
 ///
 /// # Errors
-/// `NotAllowed` if there is one of that name, or was one and the name may not be reused.
+/// `NotAllowed` if there is one of that name, in whatever case, or was one and the name may not be reused.
 pub async fn add_operator(
     store: &Store,
     name: OperatorName,
@@ -122,13 +122,11 @@ pub async fn make_token(store: &Store, request: TokenRequest, by: Actor) -> Resu
     }
     let (token, key) = generate(KeyKind::Token, role, lifetime)?;
     let now = Timestamp::now();
-    store.make_key(name.clone(), key, by, now).await?;
-    if let Some(scope) = scope {
-        store.limit_token(key.hash, scope).await?;
-    }
-    if let Some(note) = &note {
-        store.note_token(key.hash, note.clone()).await?;
-    }
+    let terms = TokenTerms {
+        scope,
+        note: note.clone(),
+    };
+    store.make_key(name.clone(), key, terms, by, now).await?;
     Ok(NewToken {
         issued: IssuedToken {
             id: IssuedToken::id_of(&key.hash),

@@ -56,10 +56,9 @@ pub async fn preview(
     domain: Option<String>,
     most: usize,
 ) -> Result<Preview> {
-    let since = Timestamp::now().saturating_sub(PREVIEW_PERIOD);
     let what = WhatIf {
         draft: draft.clone(),
-        since: since.unwrap_or(Timestamp::MIN),
+        since: Timestamp::now() - PREVIEW_PERIOD,
         portal: None,
         domain,
         most,

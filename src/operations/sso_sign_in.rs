@@ -69,7 +69,7 @@ pub async fn sign_in_operator(
     };
     let (token, key) = generate(KeyKind::Session, Role::Admin, lifetime)?;
     let name = store
-        .sign_in_from_directory(identity, base, role, key, now)
+        .sign_in_from_directory(identity, base, role, key, person.authenticated_at, now)
         .await?;
     Ok(SignInOutcome::SignedIn(name, token))
 }

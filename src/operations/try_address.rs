@@ -4,8 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{
-    AccessSettings, AccountStanding, Circumstances, Consequence, Decision, DecisionInput, Standing,
-    decide,
+    AccessSettings, AccountStanding, Circumstances, Decision, DecisionInput, Standing, decide,
 };
 use crate::config::{Config, Quota};
 use crate::domain::{
@@ -106,10 +105,8 @@ pub fn decide_address(
 /// The kind of the existing account, or of the one that a decision creates.
 #[must_use]
 pub fn kind_of(existing: Option<AccountKind>, decision: &Decision) -> Option<AccountKind> {
-    existing.or(match decision.consequence {
-        Consequence::Hold(new) | Consequence::Accept(new) => new.map(|new| new.kind),
-        Consequence::Nothing => None,
-    })
+    let new = decision.consequence.new_account();
+    existing.or(new.map(|new| new.kind))
 }
 
 /// Facts about an account that the rules need to decide about one more request of `size` octets.

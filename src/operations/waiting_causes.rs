@@ -95,7 +95,7 @@ impl<'a> WaitingCauses<'a> {
     pub async fn read(store: &Store, config: &'a Config) -> Result<Self> {
         let paused = store.paused_destinations().await?;
         let down = store.down_destinations().await?;
-        let others_differ = store.another_node_differs(config, &["portal"]).await?;
+        let others_differ = store.others_may_have_portals(config).await?;
         Ok(Self {
             others_differ,
             ..Self::new(config, paused, down)

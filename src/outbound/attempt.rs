@@ -73,11 +73,8 @@ impl Cause {
     #[must_use]
     pub fn new(text: &str, scope: Scope) -> Self {
         const MAX_LENGTH: usize = 500;
-        let mut line: String = text
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(MAX_LENGTH)
-            .collect();
+        let line: String = text.chars().take(MAX_LENGTH).collect();
+        let mut line = line.replace(char::is_control, " ");
         line.truncate(line.trim_end().len());
         Self {
             text: line,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::AttemptOutcome;
 use super::retry::MAX_REQUESTED;
 use crate::config::{Destination, Endpoint, Outgoing};
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, later};
 use crate::store::DownDestination;
 
 /// Consecutive failures after which a destination is down.
@@ -36,7 +36,7 @@ enum Breaker {
     },
     Down {
         /// Time of the next trial message.
-        probe_at: Timestamp,
+        trial_at: Timestamp,
         wait: Duration,
         /// True if the destination requested the wait.
         is_requested: bool,
@@ -61,7 +61,7 @@ impl Breaker {
         match self {
             Self::Up { .. } => Capacity::For(concurrency.saturating_sub(under_way)),
             Self::Waiting { until, .. } if self.waits(now) => Capacity::NotBefore(until),
-            Self::Down { probe_at, .. } if self.waits(now) => Capacity::NotBefore(probe_at),
+            Self::Down { trial_at, .. } if self.waits(now) => Capacity::NotBefore(trial_at),
             Self::Waiting { .. } | Self::Down { .. } => {
                 Capacity::For(1_usize.saturating_sub(under_way))
             }
@@ -75,12 +75,12 @@ impl Breaker {
             Self::Up { .. } => false,
             Self::Waiting { until, .. } => now < until && until <= later(now, MAX_REQUESTED),
             Self::Down {
-                probe_at,
+                trial_at,
                 wait,
                 is_requested,
             } => {
                 let longest = if is_requested { MAX_REQUESTED } else { wait };
-                now < probe_at && probe_at <= later(now, longest)
+                now < trial_at && trial_at <= later(now, longest)
             }
         }
     }
@@ -99,14 +99,19 @@ impl Breaker {
                 _ => Self::default(),
             };
         };
+        match cause.not_before {
+            Some(asked) => self.after_request(asked.min(later(now, MAX_REQUESTED)), now),
+            None => self.after_failure(now),
+        }
+    }
+
+    /// Returns the state after a failure of the destination.
+    fn after_failure(self, now: Timestamp) -> Self {
         let down = |wait: Duration| Self::Down {
-            probe_at: later(now, wait),
+            trial_at: later(now, wait),
             wait,
             is_requested: false,
         };
-        if let Some(asked) = cause.not_before {
-            return self.after_request(asked.min(later(now, MAX_REQUESTED)), now);
-        }
         match self {
             // This attempt started before the breaker opened or the wait began, so it says nothing new.
             Self::Waiting { .. } | Self::Down { .. } if self.waits(now) => self,
@@ -120,7 +125,8 @@ impl Breaker {
         }
     }
 
-    /// Returns the state after the destination refused an attempt and asked for none before `until`.
+    /// Returns the state after the destination refused an attempt and asked for none before `until`. Such a request
+    /// cannot shorten the wait of a destination that is down: many servers send the same few seconds with every 503.
     fn after_request(self, until: Timestamp, now: Timestamp) -> Self {
         match self {
             // This attempt started before the wait began: it is no further failure.
@@ -137,11 +143,21 @@ impl Breaker {
                     until,
                 }
             }
-            Self::Up { .. } | Self::Waiting { .. } | Self::Down { .. } => Self::Down {
-                probe_at: until,
-                wait: FIRST_WAIT,
+            Self::Up { .. } | Self::Waiting { .. } | Self::Down { .. } => {
+                self.after_failure(now).postpone(until)
+            }
+        }
+    }
+
+    /// Postpones the trial of a destination that is down, if it requested a longer wait.
+    fn postpone(self, until: Timestamp) -> Self {
+        match self {
+            Self::Down { trial_at, wait, .. } if trial_at < until => Self::Down {
+                trial_at: until,
+                wait,
                 is_requested: true,
             },
+            _ => self,
         }
     }
 }
@@ -203,7 +219,7 @@ impl SharedBreaker {
         let (is_requested, next_try_at) = match state.breaker {
             Breaker::Up { .. } => return None,
             Breaker::Waiting { until, .. } => (true, until),
-            Breaker::Down { probe_at, .. } => (false, probe_at),
+            Breaker::Down { trial_at, .. } => (false, trial_at),
         };
         Some(DownState {
             is_requested,
@@ -237,13 +253,13 @@ impl SharedBreaker {
             Breaker::Waiting { failures: 1, until }
         } else if until > later(now, MAX_WAIT) {
             Breaker::Down {
-                probe_at: until,
+                trial_at: until,
                 wait: FIRST_WAIT,
                 is_requested: true,
             }
         } else {
             Breaker::Down {
-                probe_at: now,
+                trial_at: now,
                 wait: FIRST_WAIT,
                 is_requested: false,
             }
@@ -299,10 +315,6 @@ impl Breakers {
         let found = self.0.get(name);
         found.is_some_and(|(_, breaker)| breaker.down_state().is_some())
     }
-}
-
-fn later(now: Timestamp, wait: Duration) -> Timestamp {
-    now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod queue;
 pub mod retry;
 mod run;
 pub mod smtp;
+pub mod tcp;
 pub mod tls;
 pub mod webhook_signature;
 pub mod worker;

@@ -73,7 +73,7 @@ pub fn smtp(
     hello: &Domain,
     timeout: Duration,
 ) -> Result<(), Trouble> {
-    let verify = server.tls_verify && server.security != SmtpSecurity::Opportunistic;
+    let verify = server.verifies_certificate();
     let parameters = || {
         TlsParameters::builder(server.host.clone())
             .dangerous_accept_invalid_certs(!verify)
@@ -210,8 +210,6 @@ fn in_one_line(cause: &dyn Error) -> String {
         }
         source = cause.source();
     }
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(300)
-        .collect()
+    let start: String = text.chars().take(300).collect();
+    start.replace(char::is_control, " ")
 }

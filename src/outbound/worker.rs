@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::breaker::{BreakerChange, Capacity, DownState, SharedBreaker};
 use super::queue::{WorkOutcome, WorkQueue};
 use super::run::{RUN_TIME, Run};
-use crate::domain::{DestinationName, Timestamp};
+use crate::domain::{DestinationName, Timestamp, later};
 use crate::observe::events;
 use crate::store::{Changes, ClaimNumber, DownDestination, NextWork, Settled, StoreError, Topic};
 
@@ -151,8 +151,11 @@ impl<Q: WorkQueue> Worker<Q> {
     }
 
     /// Records for operators that the destination is down, asked for a pause, or is up again. If an operator removed
-    /// the record, closes the breaker.
+    /// the record, closes the breaker. After a reload, the next worker does so: this one may have an earlier breaker.
     async fn follow_state(&mut self) {
+        if self.stop.is_cancelled() {
+            return;
+        }
         let state = self.breaker.down_state();
         let Some(name) = self.queue.name().cloned() else {
             return;
@@ -371,10 +374,6 @@ fn until(time: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(time.duration_since(now))
         .unwrap_or(Duration::ZERO)
         .min(MAX_SLEEP)
-}
-
-fn later(now: Timestamp, wait: Duration) -> Timestamp {
-    now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -122,3 +122,30 @@ impl Generations {
         self.workers.spawn(work);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::verification::tests::sample;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_for_attempts_but_no_longer_than_25_s() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
+        for (attempt, expected) in [(24, 24), (3600, 25)] {
+            let (_reloads, changes) = watch::channel(Arc::new(sample::config("")));
+            let shutdown = CancellationToken::new();
+            let mut generations = Generations::of(changes, store.clone(), shutdown.clone());
+            assert!(generations.next().await);
+            generations
+                .workers
+                .spawn(sleep(Duration::from_secs(attempt)));
+            let begin = Instant::now();
+            shutdown.cancel();
+            assert!(!generations.next().await);
+            assert_eq!(begin.elapsed().as_secs(), expected);
+        }
+    }
+}

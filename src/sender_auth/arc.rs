@@ -9,6 +9,7 @@
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::{ArcOutput, AuthenticatedMessage, DkimResult, DnsError, Error};
 
+use super::additions::FieldCounts;
 use super::message::is_plain;
 use super::own_results::truncate;
 use super::reason::reason;
@@ -76,6 +77,7 @@ pub(super) fn sealer_vouching_for<'t>(
     if trusted_domain(&signature.d, trusted) != Some(sealer)
         || [seal.a, signature.a].contains(&Algorithm::RsaSha1)
         || signature.l != 0
+        || FieldCounts::of(message).exceed(&signature.h)
     {
         return None;
     }

@@ -6,6 +6,7 @@ use mail_auth::Error;
 use mail_auth::arc::{self, ArcError};
 use mail_auth::common::headers::Header;
 
+use super::additions::is_header_complete;
 use super::dkim::MAX_NAMES;
 use super::message::{MAX_FIELD, Signed, has_name};
 
@@ -29,6 +30,7 @@ const CHAIN: [(&[u8], ChainField); 3] = [
 impl<'x> Signed<'x> {
     /// Parses the chain, unless it exceeds the limits; then nothing of it is kept.
     pub(super) fn read_chain(&mut self) {
+        let is_complete = is_header_complete(&self.message);
         let all = std::mem::take(&mut self.message.headers);
         for &(name, value) in &all {
             let mut fields = CHAIN.iter();
@@ -36,7 +38,9 @@ impl<'x> Signed<'x> {
                 continue;
             };
             self.is_sealed = true;
-            if value.len() > MAX_FIELD {
+            if !is_complete {
+                self.refuse_chain("no empty line ends the header");
+            } else if value.len() > MAX_FIELD {
                 self.refuse_chain("a field of the chain is too long");
             } else if self.chain_refused.is_none() {
                 self.read_chain_field(*field, name, value);

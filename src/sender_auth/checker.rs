@@ -186,6 +186,7 @@ impl Shared {
         let spf = spf.unwrap_or_else(|_| query.output_without_answer());
         let chain = chain.unwrap_or_else(|_| arc::output_without_answer());
 
+        let has_policy_answer = unvouched.as_ref().is_ok_and(dmarc::has_answer);
         let vouchers = from.map(|from| Vouchers::for_domain(from, &own, spf.as_ref()));
         let dmarc = match from.zip(vouchers.as_ref()) {
             None => dmarc::finding_without_sender(),
@@ -204,7 +205,7 @@ impl Shared {
             }
         };
         if let Some(from) = from.filter(|_| !has_outage && permit.is_ok()) {
-            let failed = dmarc.0.result == AuthenticationResult::TempError;
+            let failed = dmarc.0.result == AuthenticationResult::TempError && !has_policy_answer;
             self.outages.note(from, failed, Instant::now());
         }
         let mut signatures = dkim::findings(&own);

@@ -124,15 +124,22 @@ impl Hop {
                 address: found.address,
                 helo: found.helo.unwrap_or(helo),
             },
-            // Exim's form for a client without a name: `from [ADDRESS] (helo=HELO)`.
-            None => match (
-                parse_literal(&helo),
-                comments.first().and_then(|c| helo_of(c)),
-            ) {
-                (Some(address), Some(helo)) => Self::From { address, helo },
-                _ => Self::Unreadable,
-            },
+            None => Self::parse_exim(clause, helo, &comments).unwrap_or(Self::Unreadable),
         }
+    }
+
+    /// Parses Exim's form for a client without a name: `from [ADDRESS] (helo=HELO)`, without the comment if the client
+    /// gave this address as its HELO name, or none. Another MTA would write a HELO name here.
+    fn parse_exim(clause: &str, word: String, comments: &[String]) -> Option<Self> {
+        let address = parse_literal(&word)?;
+        let helo = comments.first().and_then(|comment| helo_of(comment));
+        if helo.is_none() && !clause.contains("(Exim ") {
+            return None;
+        }
+        Some(Self::From {
+            address,
+            helo: helo.unwrap_or(word),
+        })
     }
 }
 

@@ -76,6 +76,26 @@ pub(super) fn may_change(output: &DmarcOutput) -> bool {
     depends_on_name || matches!(output.result(), DmarcResult::TempError(_))
 }
 
+/// Maximum octets of a domain below which `_dmarc` is a name (RFC 1035 2.3.4).
+const MAX_DOMAIN: usize = 253 - "_dmarc.".len();
+
+/// The domain whose policy is queried: `from`, or the longest of its parents that can have a record. `mail-auth` gives
+/// up at a longer name, so that the policy for subdomains would have no effect on it.
+pub(super) fn policy_domain(from: &str) -> &str {
+    let mut domain = from;
+    while domain.len() > MAX_DOMAIN
+        && let Some((_, parent)) = domain.split_once('.')
+    {
+        domain = parent;
+    }
+    domain
+}
+
+/// True if the name servers of the domain answered the queries about its policy. `output` is without vouchers.
+pub(super) fn has_answer(output: &DmarcOutput) -> bool {
+    !matches!(output.result(), DmarcResult::TempError(_))
+}
+
 /// Queries the domain's policy and checks alignment. `message` has the single domain in its `from`.
 pub(super) async fn verify<'x>(
     dns: &MessageAuthenticator,

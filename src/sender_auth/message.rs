@@ -9,8 +9,10 @@ use mail_auth::dkim::{Canonicalization, DkimError, Signature};
 use mail_auth::{AuthenticatedMessage, Error};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use super::additions::{FieldCounts, is_header_complete};
 use super::alignment::may_be_one_organisation;
 use super::dkim::{MAX_SIGNATURES, finding, refusal};
+use super::dmarc::policy_domain;
 use super::raw_fields::RawFields;
 use crate::mail::{AuthenticationDetail, AuthenticationResult, mbox_lines};
 
@@ -47,7 +49,10 @@ impl<'x> Signed<'x> {
         let first_lines = first_lines(raw);
         let mut message = fields(first_lines.unwrap_or(raw));
         // Our own parse of From, the one that the decision uses, replaces that of the library.
-        message.from = from.map(|from| format!("@{from}")).into_iter().collect();
+        message.from = from
+            .map(|from| format!("@{}", policy_domain(from)))
+            .into_iter()
+            .collect();
         let mut signed = Self {
             is_sealed: false,
             chain_refused: first_lines.map(|_| "the header is too long"),
@@ -79,7 +84,8 @@ impl<'x> Signed<'x> {
         is_too_long: bool,
         from: Option<&str>,
     ) -> Vec<Header<'x, Signature>> {
-        let is_from_plain = is_plain(&self.message, "From");
+        let refusal_of_all = self.refusal_of_all(is_too_long);
+        let counts = FieldCounts::of(&self.message);
         let (mut aligned, mut others) = (Vec::new(), Vec::new());
         let mut refused = Findings::default();
         let mut over_limit = Findings::default();
@@ -108,16 +114,11 @@ impl<'x> Signed<'x> {
                     continue;
                 }
             };
-            let refusal = if is_too_long {
-                Some((AuthenticationResult::Policy, "the header is too long"))
-            } else if is_from_plain {
-                refusal(&signature)
-            } else {
-                Some((
-                    AuthenticationResult::PermError,
-                    "From is not exactly one well-formed field",
-                ))
-            };
+            let refusal = refusal_of_all.or_else(|| refusal(&signature)).or_else(|| {
+                let why = "a further field of a signed name is not signed";
+                let exceeds = counts.exceed(&signature.h);
+                exceeds.then_some((AuthenticationResult::Policy, why))
+            });
             if let Some((result, reason)) = refusal {
                 refused.push(|| finding(Some(&signature), result, Some(reason.to_owned())));
                 continue;
@@ -125,7 +126,7 @@ impl<'x> Signed<'x> {
             let may_align = from.is_some_and(|from| may_be_one_organisation(&signature.d, from));
             let list = if may_align { &mut aligned } else { &mut others };
             if list.len() < MAX_SIGNATURES {
-                list.push(Header::new(name, value, without_copies(signature)));
+                list.push(Header::new(name, value, remove_unused_tags(signature)));
             } else {
                 over_limit.push(|| too_many(&signature));
             }
@@ -139,6 +140,25 @@ impl<'x> Signed<'x> {
         self.refused.append(&mut over_limit.0);
         self.message.dkim_headers = aligned;
         others
+    }
+
+    /// The result of all signatures, if the header rules out that one of them counts, with the reason.
+    fn refusal_of_all(&self, is_too_long: bool) -> Option<(AuthenticationResult, &'static str)> {
+        if is_too_long {
+            Some((AuthenticationResult::Policy, "the header is too long"))
+        } else if !is_header_complete(&self.message) {
+            Some((
+                AuthenticationResult::PermError,
+                "no empty line ends the header",
+            ))
+        } else if is_plain(&self.message, "From") {
+            None
+        } else {
+            Some((
+                AuthenticationResult::PermError,
+                "From is not exactly one well-formed field",
+            ))
+        }
     }
 
     /// Records a signature that cannot be parsed.
@@ -209,9 +229,11 @@ pub(super) fn has_name(name: &[u8], wanted: &[u8]) -> bool {
     name.trim_ascii().eq_ignore_ascii_case(wanted)
 }
 
-/// The signature without the copied fields (`z=`), which are not verified.
-fn without_copies(mut signature: Signature) -> Signature {
+/// Removes tags that are not used: the copied fields (`z=`), and the request for a report (`r=`, RFC 6651). For each
+/// signature that fails, `mail-auth` would query where to send the report.
+fn remove_unused_tags(mut signature: Signature) -> Signature {
     signature.z = Vec::new();
+    signature.r = false;
     signature
 }
 

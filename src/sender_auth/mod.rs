@@ -7,6 +7,7 @@
 //!
 //! No other module queries DNS about a message. [`crate::mail`] parses the results of a trusted MTA.
 
+mod additions;
 mod alignment;
 mod arc;
 mod arc_fields;

@@ -1,8 +1,9 @@
 //! Domains whose DNS recently failed to answer (RFC 9520: failures must be cached, too).
 //!
-//! Without this cache, every message of such a domain would wait for the same timeout. Only DMARC failures of
-//! the From domain are recorded: if other names counted, a forger could use one of their own names that
-//! fails, and queries about the forged domain would stop for a while.
+//! Without this cache, every message of such a domain would wait for the same timeout. Only failures of
+//! the queries about the policy of the From domain are recorded: if other names counted, a forger could use one
+//! that fails, of their own or in a signature of the forged domain, and queries about that domain would stop for
+//! a while.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,6 +1,7 @@
 //! In: the claims of a token whose signature is valid. Out: the person, if the token is for us, for this
 //! attempt and within its validity period (OpenID Connect Core 1.0, 3.1.3.7).
 
+use jiff::SignedDuration;
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
@@ -32,6 +33,8 @@ pub struct SignedIn {
     pub groups: Vec<String>,
     /// The highest role of the person's groups.
     pub role: Option<Role>,
+    /// The time at which the provider authenticated the person; None if it does not say.
+    pub authenticated_at: Option<Timestamp>,
 }
 
 /// The checked claims of an ID token.
@@ -88,6 +91,33 @@ impl Claims {
         Ok(Self(claims))
     }
 
+    /// The time at which the provider authenticated the person (2, `auth_time`). None if it does not say, or names a
+    /// time to come.
+    fn authenticated_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let at = self.0.get("auth_time").and_then(seconds)?;
+        let is_past = at <= now.as_second().saturating_add(SKEW);
+        is_past.then(|| Timestamp::from_second(at).ok())?
+    }
+
+    /// Checks that the provider authenticated the person within this time, as it was asked to (3.1.2.1, `max_age`).
+    pub(super) fn check_age(
+        &self,
+        max_age: SignedDuration,
+        now: Timestamp,
+    ) -> Result<(), SsoError> {
+        let Some(at) = self.authenticated_at(now) else {
+            return Err(SsoError::Token(
+                "it does not say when the person signed in (auth_time)",
+            ));
+        };
+        if now.duration_since(at) > max_age + SignedDuration::from_secs(SKEW) {
+            return Err(SsoError::Token(
+                "the person signed in too long ago (auth_time)",
+            ));
+        }
+        Ok(())
+    }
+
     pub(super) fn subject(&self) -> &str {
         self.text("sub").unwrap_or_default()
     }
@@ -102,14 +132,14 @@ impl Claims {
     }
 
     /// Adds the claims of the userinfo endpoint. Those of the token, which is signed, take precedence; the
-    /// answer must be about the same person (5.3.2).
+    /// answer must be about the same person (5.3.2), and only the token says when they signed in.
     pub(super) fn add(&mut self, more: Map<String, Value>) -> Result<(), SsoError> {
         if more.get("sub").and_then(Value::as_str) != Some(self.subject()) {
             return Err(SsoError::Token("userinfo describes another person"));
         }
         self.add_address(&more);
         for (name, value) in more {
-            if name != "email" && name != "email_verified" {
+            if !matches!(name.as_str(), "email" | "email_verified" | "auth_time") {
                 self.0.entry(name).or_insert(value);
             }
         }
@@ -136,7 +166,7 @@ impl Claims {
         self.0.get(name).and_then(Value::as_str)
     }
 
-    pub(super) fn person(&self, sso: &Sso) -> SignedIn {
+    pub(super) fn person(&self, sso: &Sso, now: Timestamp) -> SignedIn {
         // Only the boolean counts: "false" is a text that many programs take for true.
         let is_verified = self.0.get("email_verified") == Some(&Value::Bool(true));
         let address = self.text("email").filter(|_| is_verified);
@@ -155,6 +185,7 @@ impl Claims {
             verified_address: address.and_then(|text| EmailAddress::parse_customer(text).ok()),
             groups: values(&self.0, &sso.groups_claim),
             role: role.copied().max(),
+            authenticated_at: self.authenticated_at(now),
         }
     }
 }

@@ -19,11 +19,8 @@ pub enum SsoError {
 
 impl SsoError {
     pub(super) fn of_provider(what: &str, cause: impl std::fmt::Display) -> Self {
-        let line: String = format!("{what}: {cause}")
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(300)
-            .collect();
-        Self::Provider(line)
+        let text = format!("{what}: {cause}");
+        let start: String = text.chars().take(300).collect();
+        Self::Provider(start.replace(char::is_control, " "))
     }
 }

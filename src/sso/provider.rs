@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -145,7 +146,9 @@ impl Provider {
         }
     }
 
-    /// The address to send the browser to; the provider then redirects it to `return_to`.
+    /// The address to send the browser to; the provider then redirects it to `return_to`. With `max_age`, in whole
+    /// seconds, it must have authenticated the person within that time, or do so now (OpenID Connect Core 1.0,
+    /// 3.1.2.1).
     ///
     /// # Errors
     /// `Provider`.
@@ -153,6 +156,7 @@ impl Provider {
         &self,
         secret: &LoginSecret,
         return_to: &str,
+        max_age: Option<SignedDuration>,
     ) -> Result<String, SsoError> {
         let description = self.description().await?;
         let mut url = endpoint(&description.authorization_endpoint)?;
@@ -166,6 +170,10 @@ impl Provider {
             .append_pair("client_id", &self.sso.client_id)
             .append_pair("redirect_uri", return_to)
             .append_pair("scope", &scope);
+        if let Some(max_age) = max_age {
+            let seconds = max_age.as_secs().to_string();
+            url.query_pairs_mut().append_pair("max_age", &seconds);
+        }
         secret.add_to(&mut url);
         Ok(url.into())
     }
@@ -187,7 +195,7 @@ impl Provider {
         Ok(Some(url.into()))
     }
 
-    /// Exchanges the code of an answer for the person. `return_to` is that of the request.
+    /// Exchanges the code of an answer for the person. `return_to` and `max_age` are those of the request.
     ///
     /// # Errors
     /// Any of them; then nobody is signed in.
@@ -196,6 +204,7 @@ impl Provider {
         secret: &LoginSecret,
         callback: Callback,
         return_to: &str,
+        max_age: Option<SignedDuration>,
     ) -> Result<SignedIn, SsoError> {
         let description = self.description().await?;
         let names_issuer = description.authorization_response_iss_parameter_supported;
@@ -205,7 +214,11 @@ impl Provider {
             .await?;
         let token = SignedToken::parse(&tokens.id_token)?;
         let claims = self.verify(&description, &token).await?;
-        let mut claims = Claims::check(claims, &self.sso, &secret.nonce(), Timestamp::now())?;
+        let now = Timestamp::now();
+        let mut claims = Claims::check(claims, &self.sso, &secret.nonce(), now)?;
+        if let Some(max_age) = max_age {
+            claims.check_age(max_age, now)?;
+        }
         if let (true, Some(address), Some(access)) = (
             claims.lack_any(&self.sso),
             &description.userinfo_endpoint,
@@ -213,7 +226,7 @@ impl Provider {
         ) {
             claims.add(self.userinfo(address, &access.into()).await?)?;
         }
-        Ok(claims.person(&self.sso))
+        Ok(claims.person(&self.sso, now))
     }
 
     /// Fetches the description and the keys, as a sign-in does, without signing anybody in. Returns the number of

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::SignedDuration;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
@@ -205,8 +206,11 @@ fn check(claims: Value) -> Result<Claims, SsoError> {
     let Value::Object(claims) = claims else {
         panic!("{claims}")
     };
-    let now = Timestamp::from_second(NOW).expect("a time");
-    Claims::check(claims, &sso(), "n", now)
+    Claims::check(claims, &sso(), "n", now())
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(NOW).expect("a time")
 }
 
 fn changed(name: &str, value: Value) -> Value {
@@ -263,7 +267,32 @@ fn person(claims: Value, userinfo: Option<Value>) -> SignedIn {
     if let Some(Value::Object(more)) = userinfo {
         claims.add(more).unwrap_or_else(|error| panic!("{error}"));
     }
-    claims.person(&sso())
+    claims.person(&sso(), now())
+}
+
+#[test]
+fn only_the_token_says_when_the_person_signed_in() {
+    let max_age = SignedDuration::from_mins(10);
+    for (auth_time, said, is_recent) in [
+        (json!(NOW), Some(NOW), true),
+        (json!(NOW - 660), Some(NOW - 660), true),
+        (json!(NOW - 661), Some(NOW - 661), false),
+        (json!(NOW + 60), Some(NOW + 60), true),
+        (json!(NOW + 61), None, false),
+        (json!(1e300), None, false),
+        (json!(-1e300), None, false),
+        (json!("1800000000"), None, false),
+        (Value::Null, None, false),
+    ] {
+        let shown = auth_time.to_string();
+        let claims = changed("auth_time", auth_time);
+        let userinfo = json!({"sub": "1", "auth_time": NOW});
+        let found = person(claims.clone(), Some(userinfo)).authenticated_at;
+        assert_eq!(found.map(Timestamp::as_second), said, "{shown}");
+        let claims = check(claims).unwrap_or_else(|error| panic!("{error}"));
+        let checked = claims.check_age(max_age, now());
+        assert_eq!(checked.is_ok(), is_recent, "{shown}");
+    }
 }
 
 #[test]

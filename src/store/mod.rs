@@ -44,6 +44,7 @@ pub use audit::operator_actions::{AuditEntry, AuditFilter};
 pub use claims::leases::ClaimNumber;
 pub use claims::outcomes::{ClaimRound, NextWork, SetAside, Settled, Settlement};
 pub(crate) use engine::disk_space::DiskSpace;
+pub use engine::health::FreeSpace;
 pub use engine::notify::{Changes, Topic};
 pub use engine::settings_cache::Revision;
 pub use engine::time_slice::WorkStep;
@@ -70,7 +71,7 @@ pub use operators::operator_accounts::{NameReuse, Operator, SignInWay};
 pub use operators::passwords::{PasswordOutcome, StoredPassword};
 pub use operators::pending_logins::AttemptPurpose;
 pub use operators::second_factor::{CodeOutcome, SecondFactor};
-pub use operators::sessions_and_tokens::{KeyHolder, KeyKind, OperatorKey};
+pub use operators::sessions_and_tokens::{KeyHolder, KeyKind, OperatorKey, TokenTerms};
 pub use operators::sso_operators::DirectoryIdentity;
 pub use postgres::preflight::ServerFacts;
 pub use privacy::erase::{Forgetting, Forgotten};
@@ -89,7 +90,7 @@ pub use upkeep::backup::backup;
 pub use upkeep::clock_repair::MaxDelays;
 pub use upkeep::digest::{DigestClaim, DigestContent};
 pub use upkeep::examine::{
-    Examination, access_settings_of, examine, has_verified_accounts, nodes_of,
+    Examination, access_settings_of, examine, has_verified_accounts, nodes_of, unused_octets_of,
 };
 pub use upkeep::invariants::Violation;
 pub use upkeep::transfer::{Transferred, transfer, undo_transfer};
@@ -102,7 +103,6 @@ pub use verification::verification_mail::{
 };
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::config::PostgresServer;
@@ -113,6 +113,7 @@ use engine::job::Work;
 use engine::notify::Notifier;
 use engine::readers::{IDLE_TIMEOUT, Readers};
 use engine::writer::Writer;
+use operators::nodes::OtherNodes;
 use sql::Tx;
 
 /// Largest offset between the clocks of this machine and the database at which this machine is ready.
@@ -133,8 +134,8 @@ pub struct Store {
     driver: Arc<dyn Driver>,
     /// Holder of this handle's claims.
     holder: Holder,
-    /// True if another node may take mail for addresses that this one does not have, as of the last heartbeat.
-    others_have_mailboxes: Arc<AtomicBool>,
+    /// As of the last heartbeat.
+    other_nodes: Arc<OtherNodes>,
 }
 
 /// Migrates the schema of a database, for a caller that holds the lock of its folder. Returns the number of
@@ -210,7 +211,6 @@ impl Store {
         let (short, long) = driver.readers();
         let readers =
             |connections| Arc::new(Readers::new(driver.clone(), connections, IDLE_TIMEOUT));
-        // Until the first heartbeat has compared the nodes.
         let is_shared = driver.duty_lease().is_some();
         Ok(Self {
             writer: Writer::start(
@@ -225,7 +225,7 @@ impl Store {
             health,
             driver,
             holder: Holder::of_node(node),
-            others_have_mailboxes: Arc::new(AtomicBool::new(is_shared)),
+            other_nodes: Arc::new(OtherNodes::new(is_shared)),
         })
     }
 

@@ -97,7 +97,7 @@ impl Zone {
     /// The short name of the zone at an instant: `CET`, `CEST`. If the zone's name is only an offset, or a
     /// meaningless one (`-00`), the offset: `UTC-03:00`.
     #[must_use]
-    pub fn name_at(&self, instant: Timestamp) -> String {
+    fn name_at(&self, instant: Timestamp) -> String {
         let at = instant.to_zoned(self.0.clone());
         let name = at.strftime("%Z").to_string();
         if name.starts_with(|c: char| c.is_ascii_alphabetic()) {

@@ -4,7 +4,7 @@
 //! that a sender wrote, except for a Message-ID that [`message_id`](super::message_id) checked; otherwise anyone
 //! could use us to send anything to anyone.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use lettre::Message;
@@ -17,7 +17,9 @@ use minijinja::context;
 
 use super::{header_fields, message_id};
 use crate::config::Config;
-use crate::domain::{EmailAddress, MailId, PortalName, Reason, ReplyToken, Token, TokenError};
+use crate::domain::{
+    EmailAddress, MailId, PortalName, Reason, ReplyToken, Token, TokenError, later,
+};
 use crate::store::{MailCause, MailKind, Notice, TokenHashes, VerificationMail};
 use crate::templates::{self, Language, Templates, TemplatesError, Zone};
 
@@ -126,7 +128,7 @@ pub(super) fn compose_notice(
     language: &Language,
     now: Timestamp,
 ) -> Result<ComposedMail, ComposeError> {
-    let has_contact = contact(config, Some(&notice.portal)).is_some();
+    let has_contact = config.contact(config.portal(&notice.portal)).is_some();
     let outline = Outline {
         id: notice.id,
         kind: "not_taken",
@@ -172,14 +174,6 @@ struct Outline<'a> {
     takes_reports: bool,
 }
 
-/// The contact for questions.
-fn contact<'c>(config: &'c Config, portal: Option<&PortalName>) -> Option<&'c str> {
-    let portal = portal.and_then(|name| config.portal(name));
-    portal
-        .and_then(|portal| portal.contact.as_deref())
-        .or(config.site.contact.as_deref())
-}
-
 fn write(
     outline: &Outline,
     config: &Config,
@@ -218,7 +212,7 @@ fn write(
         kind => outline.kind,
         subject => outline.subject,
         why => outline.why,
-        contact => contact(config, outline.portal).unwrap_or_default(),
+        contact => config.contact(concerned).unwrap_or_default(),
         link => link,
         reply => reply_to.is_some(),
         waiting => outline.waiting,
@@ -364,10 +358,6 @@ fn address_of(local: &str, whole: &EmailAddress) -> Result<Address, ComposeError
         address: whole.to_string(),
         cause,
     })
-}
-
-fn later(now: Timestamp, by: Duration) -> Timestamp {
-    now.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

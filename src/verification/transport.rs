@@ -31,6 +31,7 @@ use crate::observe::events;
 use crate::outbound::access_token::AccessTokens;
 use crate::outbound::pool::Pool;
 use crate::outbound::smtp::reply::SmtpStep;
+use crate::outbound::tcp;
 use crate::outbound::{AttemptOutcome, Cause};
 
 /// Time limit for one mail, from connecting to the final reply. A shutdown may end it earlier.
@@ -82,8 +83,7 @@ impl MailTransport {
             Outgoing::Smtp(settings) => (settings, None),
             Outgoing::SmtpWithToken(settings, login) => (settings, Some(AccessTokens::new(login))),
         };
-        // If the connection may be unencrypted, an untrusted certificate is no worse.
-        let verify = settings.tls_verify && settings.security != SmtpSecurity::Opportunistic;
+        let verify = settings.verifies_certificate();
         let target = Target::Smtp(Box::new(Server {
             tls: TlsParameters::builder(settings.host.clone())
                 .dangerous_accept_invalid_certs(!verify)
@@ -230,37 +230,48 @@ impl Server {
 
     /// Opens a connection, encrypted as far as the configuration requires, before the login.
     async fn open(&self) -> Result<AsyncSmtpConnection, SendFailure> {
-        let server = (self.settings.host.as_str(), self.settings.port);
-        let mut connection = if self.settings.security == SmtpSecurity::Tls {
-            let tls = Some(self.tls.clone());
-            AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_LIMIT), &self.hello, tls, None)
-                .await?
-        } else {
-            let stream = reach(server).await.map_err(SendFailure::Connect)?;
-            let stream: Box<dyn AsyncTokioStream> = match self.settings.security {
-                SmtpSecurity::None | SmtpSecurity::Tls => Box::new(stream),
-                SmtpSecurity::StartTls | SmtpSecurity::Opportunistic => {
-                    Box::new(OneReplyPerCommand::over(stream))
+        if self.settings.security == SmtpSecurity::Tls {
+            let (limit, tls) = (Some(CONNECT_LIMIT), Some(self.tls.clone()));
+            let opening =
+                AsyncSmtpConnection::connect_tokio1(self.address(), limit, &self.hello, tls, None);
+            return Ok(opening.await?);
+        }
+        let mut connection = self.open_unencrypted().await?;
+        match self.settings.security {
+            SmtpSecurity::StartTls => connection.starttls(self.tls.clone(), &self.hello).await?,
+            SmtpSecurity::Opportunistic if connection.can_starttls() => {
+                let upgrading = connection.starttls(self.tls.clone(), &self.hello);
+                let upgraded = tokio::time::timeout(CONNECT_LIMIT, upgrading).await;
+                if !matches!(upgraded, Ok(Ok(()))) {
+                    // RFC 7435: with opportunistic TLS, a TLS failure does not prevent delivery.
+                    connection = self.open_unencrypted().await?;
                 }
-            };
-            AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?
-        };
-        let upgrades = match self.settings.security {
-            SmtpSecurity::StartTls => true,
-            SmtpSecurity::Opportunistic => connection.can_starttls(),
-            SmtpSecurity::None | SmtpSecurity::Tls => false,
-        };
-        if upgrades {
-            connection.starttls(self.tls.clone(), &self.hello).await?;
+            }
+            SmtpSecurity::Opportunistic | SmtpSecurity::None | SmtpSecurity::Tls => {}
         }
         Ok(connection)
+    }
+
+    async fn open_unencrypted(&self) -> Result<AsyncSmtpConnection, SendFailure> {
+        let stream = reach(self.address()).await.map_err(SendFailure::Connect)?;
+        let stream: Box<dyn AsyncTokioStream> = match self.settings.security {
+            SmtpSecurity::None | SmtpSecurity::Tls => Box::new(stream),
+            SmtpSecurity::StartTls | SmtpSecurity::Opportunistic => {
+                Box::new(OneReplyPerCommand::over(stream))
+            }
+        };
+        Ok(AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?)
+    }
+
+    fn address(&self) -> (&str, u16) {
+        (self.settings.host.as_str(), self.settings.port)
     }
 }
 
 /// Connects without Nagle's algorithm: lettre writes the final dot separately, and the server's delayed
 /// acknowledgement would hold it back for 40 ms.
-async fn reach(server: (&str, u16)) -> std::io::Result<TcpStream> {
-    let stream = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(server)).await??;
+async fn reach((host, port): (&str, u16)) -> std::io::Result<TcpStream> {
+    let stream = tokio::time::timeout(CONNECT_LIMIT, tcp::connect(host, port)).await??;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

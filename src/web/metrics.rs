@@ -55,6 +55,7 @@ async fn measure(store: &Store) -> Result<String, StoreError> {
             .map(|duty| (duty.as_str(), does(*duty)))
             .collect(),
         clock_offset: store.clock_offset(),
+        free_space: store.free_space(),
     };
     Ok(metrics::write(&lengths, &gauges))
 }

@@ -11,6 +11,8 @@ use axum::http::HeaderMap;
 use governor::Quota;
 use ipnet::IpNet;
 
+use crate::domain::client_networks;
+
 /// The remote end of the connection; [`serve`](super::serve()) adds it to each request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub SocketAddr);
@@ -44,9 +46,9 @@ pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet])
     client
 }
 
-/// Networks of an IPv6 address that have a bucket each: the length of the prefix, and the multiple of a client's limit.
-/// One person may have a whole /48, with 65,536 of the /64 that count as a client.
-const IPV6_NETWORKS: [(u8, u32); 4] = [(64, 1), (56, 4), (48, 16), (32, 64)];
+/// Multiples of a client's limit for its [networks](client_networks), the smallest first. Anyone can have some /48 of
+/// a provider, so its /32 has the limit of many.
+const MULTIPLES: [u32; 4] = [1, 4, 16, 256];
 
 /// Number of buckets from which on newcomers share one. A client that has one may still add those of its larger
 /// networks.
@@ -147,16 +149,7 @@ impl Buckets {
 
 /// The networks of a client that are limited, the smallest first, each with its multiple of the limit.
 fn networks(client: IpAddr) -> Vec<(IpNet, u32)> {
-    match client {
-        IpAddr::V4(_) => vec![(IpNet::from(client), 1)],
-        IpAddr::V6(_) => IPV6_NETWORKS
-            .into_iter()
-            .filter_map(|(length, multiple)| {
-                let net = IpNet::new(client, length).ok()?;
-                Some((net.trunc(), multiple))
-            })
-            .collect(),
-    }
+    client_networks(client).into_iter().zip(MULTIPLES).collect()
 }
 
 /// The network of one household: an IPv4 address, or the /64 of an IPv6 address, within which anyone may take
@@ -253,9 +246,17 @@ mod tests {
         assert!(limiter.take_at(client(256), now), "the next /56");
         assert_eq!(count(257..=u16::MAX), 16 * 2 - 4 * 2 - 1, "the /48");
         assert!(limiter.take_at(ip("2001:db8:2::1"), now), "another /48");
+        // Several /48 use up no more than a small part of their /32.
+        for n in 0x100..0x108 {
+            let client = |m: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, n, m << 8, 0, 0, 0, 1));
+            let taken = (0..64).filter(|m| limiter.take_at(client(*m), now));
+            assert_eq!(taken.count(), 16 * 2, "a /48");
+        }
+        assert!(limiter.take_at(ip("2001:db8:3::1"), now), "the next /48");
         assert!(limiter.take_at(ip("192.0.2.1"), now));
         let buckets = limiter.buckets.lock().expect("not poisoned");
-        assert!(buckets.full_at.len() < 100, "refused clients are not kept");
+        let kept = buckets.full_at.len();
+        assert!(kept < 1000, "refused clients are not kept: {kept}");
     }
 
     #[test]

@@ -86,6 +86,9 @@ pub(super) struct Renderer {
 #[derive(Debug, Clone)]
 pub(super) struct SiteContext {
     pub name: String,
+    /// Path of the public URL, without a slash at its end; a proxy removes it from requests. Empty at the root of the
+    /// host.
+    pub base: String,
     /// Titles of the portals by their names.
     pub portal_titles: BTreeMap<String, String>,
     pub zone: Zone,
@@ -100,6 +103,7 @@ impl SiteContext {
     pub fn of(config: &Config) -> Self {
         Self {
             name: config.site.name.clone(),
+            base: path_of(&config.http.public_url).to_owned(),
             portal_titles: config
                 .portals
                 .iter()
@@ -111,14 +115,23 @@ impl SiteContext {
         }
     }
 
-    /// The same for pages that are always in English.
+    /// The same for the operators' pages, which are always in English, and at the root of their host.
     pub fn in_english(config: &Config) -> Self {
         Self {
             language: LanguageTag::default(),
             has_choice: false,
+            base: String::new(),
             ..Self::of(config)
         }
     }
+}
+
+/// The path of a URL that has neither query nor fragment.
+fn path_of(url: &str) -> &str {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    after_scheme
+        .find('/')
+        .map_or("", |start| &after_scheme[start..])
 }
 
 /// Returns the [`SiteContext`] of the current configuration.
@@ -239,6 +252,7 @@ impl Renderer {
     ) -> Response {
         let own = context! {
             site => site.name.as_str(),
+            base => site.base.as_str(),
             path => path,
             as_of => Moment(Timestamp::now()).value(),
             refresh => context! { on => refresh.on, url => refresh.url },

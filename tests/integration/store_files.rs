@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 use vestibule::domain::Reason;
-use vestibule::store::{Forgetting, Store, StoreError};
+use vestibule::store::{Forgetting, Location, Store, StoreError, unused_octets_of};
 
 use crate::store::forget::{SECRET, ann, forget, her_life, her_vacation, hers};
 use crate::store::harness::{DAY, Harness, address, at, mail, operator, start};
@@ -176,4 +176,39 @@ async fn the_log_is_extended_while_nothing_is_written() {
     accept("2@x").await;
     harness.store.close().await;
     assert_eq!(harness.database.number("SELECT count(*) FROM request"), 2);
+}
+
+/// They count as free space while the disk is short of space.
+#[tokio::test(flavor = "multi_thread")]
+async fn unused_pages_are_counted_without_a_daemon() {
+    let harness = Harness::open().await;
+    let mut message = mail("bob@partner.example", "1@x", start());
+    message.raw.resize(1 << 20, b'x');
+    harness.accept(message).await;
+    let path = harness.database.path();
+    let unused = || block_in_place(|| unused_octets_of(&Location::from(&path)).expect("read"));
+    let before = unused();
+    let other = rusqlite::Connection::open(&path).expect("the database");
+    other.execute_batch("DELETE FROM content").expect("deleted");
+    assert!(unused() >= before + (1 << 19), "{before}, {}", unused());
+    let missing = path.with_file_name("none.db");
+    assert_eq!(unused_octets_of(&Location::from(&missing)).ok(), Some(0));
+}
+
+/// Even if the log is so long that a thread with a connection of its own copies it.
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_the_store_deletes_the_log() {
+    for messages in [1, 5] {
+        let harness = Harness::open().await;
+        for number in 0..messages {
+            let (from, id) = (format!("p{number}@partner.example"), format!("{number}@x"));
+            let mut message = mail(&from, &id, start());
+            message.raw.resize(8 << 20, b'x');
+            harness.accept(message).await;
+        }
+        let log = harness.database.folder.path().join("vestibule.db-wal");
+        assert!(log.exists());
+        harness.store.close().await;
+        assert!(!log.exists(), "after {messages} messages");
+    }
 }

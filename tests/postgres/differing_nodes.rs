@@ -103,6 +103,30 @@ async fn nothing_is_unsubscribed_before_all_nodes_have_the_same_hooks() {
     assert_eq!(subscriptions(&schema), agreed);
 }
 
+/// A node removes the hooks that no listed node has.
+#[test]
+fn a_new_node_is_listed_before_its_hooks_are_subscribed() {
+    let schema = server().schema();
+    let text = format!("{}{}", configuration(&schema.url), hook("directory"));
+    let mut node = Harness::at_rest(&text);
+    node.json(&["migrate"]);
+    server().run(
+        &schema.name,
+        "CREATE FUNCTION refuse_hook() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NOT EXISTS (SELECT FROM node) THEN RAISE EXCEPTION 'no node is listed'; END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER refuse_hook BEFORE INSERT ON hook
+             FOR EACH ROW EXECUTE FUNCTION refuse_hook()",
+    );
+    node.restart();
+    wait_for("the subscription, or its refusal", || {
+        let is_refused = node.log().contains("no node is listed");
+        assert!(!is_refused, "{}", node.log());
+        (number(&schema, "SELECT count(*) FROM hook") == 1).then_some(())
+    });
+}
+
 #[test]
 fn a_starting_node_leaves_the_hooks_and_outages_of_another_alone() {
     let schema = server().schema();
@@ -140,6 +164,17 @@ fn a_starting_node_leaves_the_hooks_and_outages_of_another_alone() {
     wait_for("the removal of the hook", || {
         let left = number(&schema, "SELECT count(*) FROM hook WHERE name = 'siem'");
         (left == 0 && subscribed("directory") == 1).then_some(())
+    });
+
+    // And so is the record of a destination that neither has.
+    server().run(
+        &schema.name,
+        "INSERT INTO down_destination (destination, since, next_try_at, last_error)
+             VALUES ('former', 1, 1, 'refused')",
+    );
+    wait_for("the end of the outage", || {
+        let sql = "SELECT count(*) FROM down_destination WHERE destination = 'former'";
+        (number(&schema, sql) == 0).then_some(())
     });
 }
 

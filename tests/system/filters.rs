@@ -267,6 +267,19 @@ fn opendmarc_prepends_its_results() {
             "Another envelope.",
             "authentication_failed",
         ),
+        // OpenDMARC cannot parse these, and adds no result.
+        (
+            partner,
+            "[IT <ceo@forged.example>",
+            "An open bracket.",
+            "authentication_failed",
+        ),
+        (
+            partner,
+            "\")\" (,) <ceo@forged.example>",
+            "A comma.",
+            "authentication_failed",
+        ),
     ] {
         assert_eq!(
             mta.reason(envelope, from, body),

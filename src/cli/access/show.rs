@@ -35,10 +35,7 @@ pub async fn show(
     let revision = context.store.access().await?;
     let settings = &revision.settings;
     let effective = settings.effective(portal.as_ref());
-    let warnings = match portal {
-        Some(_) => effective.warnings(),
-        None => settings.warnings(),
-    };
+    let warnings = settings.warnings_for(portal.as_ref());
     if out.is_json() {
         return out.object(&AccessView::of(&revision, portal));
     }

@@ -1,23 +1,39 @@
 //! Findings about access settings that admit everybody, or nobody, and about those of the configuration file that are
 //! probably unintended.
 //!
-//! Judges the current settings; before the first start, those of the configuration file, which apply from then on.
+//! Judges the current settings; before the first start, those of the configuration file, which apply from then on. If
+//! the database cannot be read, there is no telling which settings are current.
 
-use super::Finding;
+use super::{Finding, State};
 use crate::access::{AccessSettings, Effective};
 use crate::config::Config;
 use crate::domain::PortalName;
-use crate::store::{Location, access_settings_of};
+use crate::store::{Location, StoreError, access_settings_of};
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
-    // A database that cannot be read is reported by another finding.
-    let in_force = access_settings_of(&Location::of(config)).ok().flatten();
-    let Some(in_force) = in_force else {
-        let mut findings = warnings(config);
-        findings.extend(judge(config, &config.access));
-        return findings;
+    match access_settings_of(&Location::of(config)) {
+        Ok(Some(in_force)) => judge(config, &in_force),
+        Ok(None) => {
+            let mut findings = warnings(config);
+            findings.extend(judge(config, &config.access));
+            findings
+        }
+        Err(error) => vec![report_unreadable(&error)],
+    }
+}
+
+/// A server that cannot be reached is a problem of another check, which is skipped without a network.
+fn report_unreadable(error: &StoreError) -> Finding {
+    let state = match error {
+        StoreError::Away(_) => State::Warning,
+        _ => State::Problem,
     };
-    judge(config, &in_force)
+    let detail = format!("the current access settings cannot be read: {error}");
+    let remedy = "see what vestibule doctor reports about the database";
+    Finding {
+        state,
+        ..Finding::problem("access", detail, remedy)
+    }
 }
 
 /// Warnings about the settings of the configuration file.

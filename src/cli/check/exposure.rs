@@ -10,6 +10,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::Url;
 
 use super::{Finding, label};
+use crate::cli::shell_path::quote;
 use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer};
 use crate::domain::{is_private_address, join};
 
@@ -182,7 +183,7 @@ fn secret_files(config: &Config) -> impl Iterator<Item = Finding> {
         Some(Finding::warning(
             "secret files",
             format!("{shown} {what} by every user of this machine"),
-            format!("chmod o= {shown}"),
+            format!("chmod o= {}", quote(path)),
         ))
     })
 }
@@ -211,7 +212,10 @@ fn outgoing_folder(config: &Config) -> Option<Finding> {
             "{shown} belongs to user {}, and other users can read it; each file in it contains a valid link",
             found.uid()
         ),
-        format!("chown it to the service's user, and chmod 0700 {shown}"),
+        format!(
+            "chown it to the service's user, and chmod 0700 {}",
+            quote(folder)
+        ),
     ))
 }
 

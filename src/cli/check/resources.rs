@@ -8,12 +8,9 @@ use std::time::Duration;
 use rustix::fs::{Access, access};
 
 use super::{Finding, label};
-use crate::cli::shell::quote_path;
+use crate::cli::shell_path::quote;
 use crate::config::{Config, Destination, Outgoing, StoreConfig, show_size};
-use crate::store::DiskSpace;
-
-/// Free space below which a warning is given.
-const LITTLE_ROOM: u64 = 1 << 30;
+use crate::store::{DiskSpace, Location, unused_octets_of};
 
 /// Remedy for what this user may not use, but the service's user may.
 const AS_SERVICE: &str = "run the check as the service's user (sudo -u vestibule vestibule check)";
@@ -25,26 +22,22 @@ pub(super) fn database(config: &Config) -> Finding {
     let check = "data_dir";
     let folder = &config.data_dir;
     let shown = folder.display();
+    let word = quote(folder);
     if !folder.exists() && writable_or_to_be_made(folder).is_ok() {
         return Finding::warning(
             check,
             format!("{shown} does not exist"),
             format!(
-                "vestibule serve creates it; for another user: install -d -m 0700 -o vestibule -g vestibule {}",
-                quote_path(folder)
+                "vestibule serve creates it; for another user: install -d -m 0700 -o vestibule -g vestibule {word}"
             ),
         );
     }
     if let Err(what) = writable(folder) {
         let remedy = if folder.is_dir() {
-            format!(
-                "{AS_SERVICE}, or give it to that user: chown vestibule: {}",
-                quote_path(folder)
-            )
+            format!("{AS_SERVICE}, or give it to that user: chown vestibule: {word}")
         } else {
             format!(
-                "create it for the service's user: install -d -m 0700 -o vestibule -g vestibule {}",
-                quote_path(folder)
+                "create it for the service's user: install -d -m 0700 -o vestibule -g vestibule {word}"
             )
         };
         return Finding::problem(check, what, remedy);
@@ -65,11 +58,27 @@ pub(super) fn database(config: &Config) -> Finding {
             format!("{shown}: the free space cannot be determined ({cause})"),
             "check with: df",
         ),
-        Ok(space) => {
-            let free = space.available;
-            let detail = format!("{shown} is writable, {} free", round_down(free));
-            room(check, detail, free, least_space(config, space))
+        Ok(disk) => {
+            let space = disk.with_unused(|| unused_octets(config));
+            let free = round_down(disk.available);
+            let detail = match space.available - disk.available {
+                0 => format!("{shown} is writable, {free} free"),
+                unused => format!(
+                    "{shown} is writable, {free} free, and {} in unused pages of the database",
+                    round_down(unused)
+                ),
+            };
+            room(check, detail, space, least_space(config, space))
         }
+    }
+}
+
+/// Octets of the unused pages of a database in this folder. A database that cannot be read is reported by another
+/// finding.
+fn unused_octets(config: &Config) -> Option<u64> {
+    match config.store {
+        StoreConfig::Sqlite => unused_octets_of(&Location::of(config)).ok(),
+        StoreConfig::Postgres(_) => None,
     }
 }
 
@@ -83,11 +92,11 @@ pub(super) fn least_space(config: &Config, space: DiskSpace) -> u64 {
 }
 
 /// The free space must be at least `least`.
-pub(super) fn room(check: &str, detail: String, free: u64, least: u64) -> Finding {
-    if free < least {
+pub(super) fn room(check: &str, detail: String, space: DiskSpace, least: u64) -> Finding {
+    if space.available < least {
         let remedy = "free some space: mail is refused (4xx) before the disk is full";
         Finding::problem(check, detail, remedy)
-    } else if free < LITTLE_ROOM {
+    } else if space.is_low(false) {
         Finding::warning(check, detail, "free some space, or shorten [retention]")
     } else {
         Finding::ok(check, detail)
@@ -276,7 +285,7 @@ fn program(check: String, path: &Path) -> Finding {
         Ok(_) if access(path, Access::EXEC_OK).is_err() => Finding::problem(
             check,
             format!("{shown} cannot be run by this user"),
-            format!("chmod +x {}", quote_path(path)),
+            format!("chmod +x {}", quote(path)),
         ),
         Ok(_) => Finding::ok(check, format!("{shown} can be run")),
     }

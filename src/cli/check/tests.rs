@@ -117,25 +117,27 @@ fn a_data_folder_that_the_start_creates_is_not_a_problem() {
 #[test]
 fn a_disk_that_fills_up_is_reported_before_it_is_full() {
     const MIB: u64 = 1 << 20;
-    for (free, state, remedy) in [
+    let total = 1 << 40;
+    for (available, state, remedy) in [
         (2000 * MIB, State::Ok, None),
         (1000 * MIB, State::Warning, Some("shorten [retention]")),
         (49 * MIB, State::Problem, Some("mail is refused")),
         (0, State::Problem, Some("free some space")),
     ] {
-        let finding = resources::room("data_dir", String::new(), free, 50 * MIB);
-        assert_eq!(finding.state, state, "{free}: {finding:?}");
+        let space = DiskSpace { total, available };
+        let finding = resources::room("data_dir", String::new(), space, 50 * MIB);
+        assert_eq!(finding.state, state, "{available}: {finding:?}");
         let said = finding.remedy.as_deref();
         let fits = match remedy {
             Some(remedy) => said.is_some_and(|said| said.contains(remedy)),
             None => said.is_none(),
         };
-        assert!(fits, "{free}: {finding:?}");
+        assert!(fits, "{available}: {finding:?}");
     }
     let trial = Trial::new();
     let config = trial.config(any_port(), "type = \"maildir\"\npath = \"desk\"");
     let space = DiskSpace {
-        total: 1 << 40,
+        total,
         available: 0,
     };
     let least = resources::least_space(&config, space);

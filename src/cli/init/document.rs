@@ -5,6 +5,7 @@ use std::path::Path;
 use url::Url;
 
 use super::answers::{Answers, DestinationType, Others};
+use crate::cli::toml_string::quote;
 use crate::config::is_private;
 use crate::domain::join;
 
@@ -135,9 +136,4 @@ fn set_access(text: &mut Document, answers: &Answers) {
         }
         Others::Nobody | Others::Everyone => {}
     }
-}
-
-/// Quotes a TOML string.
-fn quote(text: &impl ToString) -> String {
-    toml::Value::String(text.to_string()).to_string()
 }

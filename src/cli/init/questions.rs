@@ -96,7 +96,7 @@ pub(super) fn answer_all(
     Ok(answers)
 }
 
-pub(super) const QUESTIONS: &[InitQuestion] = &[
+const QUESTIONS: &[InitQuestion] = &[
     InitQuestion {
         option: "hostname",
         value: "NAME",

@@ -125,11 +125,7 @@ impl CommandRunner {
 fn facts(outgoing: &OutgoingMessage) -> [(&'static str, String); 12] {
     let claim = outgoing.claim();
     // A value cannot contain a line break, so it cannot forge another value.
-    let line = |text: &str| -> String {
-        text.chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect()
-    };
+    let line = |text: &str| text.replace(char::is_control, " ");
     [
         ("VESTIBULE_REQUEST", claim.request().to_string()),
         ("VESTIBULE_LEDGER", claim.ledger.to_string()),

@@ -1,4 +1,4 @@
-//! Tests of the Maildir destination: files, permissions, retries, and a full disk.
+//! Tests of the Maildir destination: files, permissions, retries, and obstacles.
 
 mod groups;
 
@@ -177,6 +177,33 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
         whole(&outgoing).await
     );
     assert!(files(&tmp).is_empty());
+}
+
+/// With `group`, another program can place a link under `tmp`.
+#[tokio::test]
+async fn a_link_under_tmp_is_not_followed() {
+    let home = tempfile::tempdir().expect("a folder");
+    for folder in ["tmp", "new", "cur"] {
+        fs::create_dir(home.path().join(folder)).expect("a folder");
+    }
+    let (maildir, outgoing) = (maildir(home.path()), outgoing());
+    let elsewhere = home.path().join("vestibule.db");
+    fs::write(&elsewhere, "kept").expect("writable");
+    let link = home
+        .path()
+        .join("tmp")
+        .join(format!("{}.1", name(&outgoing)));
+    std::os::unix::fs::symlink(&elsewhere, &link).expect("a link");
+    let outcome = attempt(&maildir, Arc::clone(&outgoing)).await;
+    assert!(outcome.destination_failure().is_some(), "{outcome:?}");
+    assert_eq!(fs::read(&elsewhere).expect("readable"), b"kept");
+    // The next attempt removes the link.
+    assert_eq!(
+        attempt(&maildir, repeat(&outgoing)).await,
+        AttemptOutcome::Delivered
+    );
+    assert!(files(&home.path().join("tmp")).is_empty());
+    assert_eq!(fs::read(&elsewhere).expect("readable"), b"kept");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod command;
 mod fault_server;
 mod maildir;
 mod smtp;
+mod timeouts;
 mod webhook;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};

@@ -133,6 +133,8 @@ fn everything() {
     canary_recovered();
     sso_failed(&"the provider does not confirm that the address is the person's");
     clock_jumped("ahead", std::time::Duration::from_hours(1));
+    disk_low(1 << 29, 1 << 29);
+    disk_recovered(1 << 31);
     daemon_started(&[listener], listener, listener);
     daemon_stopping("SIGTERM");
     daemon_stopped();

@@ -130,6 +130,31 @@ fn a_destination_that_asks_for_a_pause_is_down_after_as_many_failures_as_any_oth
     }
 }
 
+#[test]
+fn a_destination_that_is_down_cannot_ask_for_a_shorter_wait() {
+    // The pauses of the first four failures end at once.
+    let mut failures: Vec<_> = (0..4).map(|second| (second, asks_for(second))).collect();
+    for (probed, asked, next) in [
+        (4, 4, 19),
+        // Sent before it was down.
+        (5, 5, 19),
+        (19, 24, 49),
+        // A date in the past.
+        (49, 0, 109),
+        // A longer pause counts, and is not cut short either.
+        (109, 300, 300),
+        (110, 115, 300),
+        (300, 301, 540),
+    ] {
+        failures.push((probed, asks_for(asked)));
+        assert_eq!(
+            after(&failures).capacity(8, 0, at(probed)),
+            Capacity::NotBefore(at(next)),
+            "at {probed}"
+        );
+    }
+}
+
 fn recorded(next: i64, is_requested: bool) -> DownDestination {
     DownDestination {
         name: crate::domain::DestinationName::parse("desk").expect("a name"),

@@ -11,12 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::reply::{ServerReply, SmtpFault};
 use super::wire::Wire;
+use crate::outbound::tcp;
 
 /// Maximum octets of a reply, which is a few lines of text (RFC 5321 4.5.3.1.5 gives a line 512 octets).
 const MAX_REPLY: u64 = 16 * 1024;
@@ -87,7 +87,7 @@ impl SmtpConnection {
         tls: Option<Arc<ClientConfig>>,
         hello: &str,
     ) -> Result<Self, SmtpFault> {
-        let stream = TcpStream::connect((host, port)).await?;
+        let stream = tcp::connect(host, port).await?;
         stream.set_nodelay(true)?;
         let stream: Box<dyn Stream> = match tls {
             Some(tls) => encrypt(Box::new(stream), tls, host).await?,

@@ -42,6 +42,8 @@ struct Faults {
     /// Recorded settlements and claims that were given back.
     settled: Vec<(usize, Settlement)>,
     given_back: usize,
+    /// Lengths of the leases of the recorded claims.
+    leases: Vec<Duration>,
 }
 
 fn one_less(left: &mut usize) -> bool {
@@ -91,8 +93,8 @@ impl WorkQueue for Arc<Endless> {
         &self,
         outcomes: &[WorkOutcome<Self>],
         most: usize,
-        _: Timestamp,
-        _: Timestamp,
+        lease_until: Timestamp,
+        now: Timestamp,
     ) -> Result<ClaimRound<usize>, StoreError> {
         let mut faults = self.faults();
         if !outcomes.is_empty() && one_less(&mut faults.settlements) {
@@ -110,6 +112,8 @@ impl WorkQueue for Arc<Endless> {
         let before = claims.iter().sum::<usize>() * self.of_run;
         if most > 0 {
             claims.push(most);
+            let lease = Duration::try_from(lease_until.duration_since(now));
+            faults.leases.push(lease.expect("it ends later"));
         }
         let items: Vec<usize> = (before..before + most * self.of_run).collect();
         Ok(ClaimRound {
@@ -322,5 +326,15 @@ async fn a_failed_claim_is_returned_while_others_are_in_progress() {
     harness.claims(&[2, 1]).await;
     let given_back = harness.queue.faults().given_back;
     assert_eq!(given_back, 1);
+    harness.close().await;
+}
+
+/// Another worker must not take over a claim while an attempt is in progress. `docs/cluster.md` has the sums.
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_longer_than_the_longest_attempt_by_61_s() {
+    let harness = Harness::of(1);
+    harness.claims(&[1]).await;
+    let leases = harness.queue.faults().leases.clone();
+    assert_eq!(leases, [TIMEOUT + Duration::from_secs(61)]);
     harness.close().await;
 }

@@ -36,6 +36,14 @@ fn the_client_is_found_in_the_format_of_each_mta() {
             from("203.0.113.9", "other.example"),
         ),
         (
+            "from [203.0.113.9]\r\n\tby mx.corp.example with smtp (Exim 4.96)\r\n\tid 1",
+            from("203.0.113.9", "[203.0.113.9]"),
+        ),
+        (
+            "from [2001:db8::9] (port=2525) by mx with esmtps (TLS1.3) tls X (Exim 4.96)",
+            from("2001:db8::9", "[2001:db8::9]"),
+        ),
+        (
             "from EX1.evil.example (203.0.113.9) by EX2 (10.0.0.2) with Microsoft SMTP Server",
             from("203.0.113.9", "EX1.evil.example"),
         ),

@@ -17,6 +17,12 @@ const MAX_RESERVE: u64 = 512 * 1024 * 1024;
 /// The reserve is at most the size of the disk divided by this.
 const PARTS: u64 = 20;
 
+/// Free space is low once it is less than this number of reserves, and until it is at least [`NOT_LOW`] again.
+const LOW: u64 = 2;
+
+/// Number of reserves at which free space is not low any more.
+const NOT_LOW: u64 = 3;
+
 /// Space besides twice the reserve, in octets, that is ample.
 const AMPLE: u64 = 128 * 1024 * 1024;
 
@@ -42,9 +48,27 @@ impl DiskSpace {
         })
     }
 
+    /// Adds the unused pages of the database, in octets, which later rows fill, unless any message fits without them.
+    pub(crate) fn with_unused(self, count: impl FnOnce() -> Option<u64>) -> Self {
+        if self.admits_any() {
+            return self;
+        }
+        let unused = count().unwrap_or(0);
+        Self {
+            available: self.available.saturating_add(unused),
+            ..self
+        }
+    }
+
     /// The space that is kept from incoming mail.
-    fn reserve(self) -> u64 {
+    pub(crate) fn reserve(self) -> u64 {
         MAX_RESERVE.min(self.total / PARTS)
+    }
+
+    /// True if the free space comes close to the reserve. Once it was low, it is so until there is clearly more.
+    pub(crate) fn is_low(self, was_low: bool) -> bool {
+        let reserves = if was_low { NOT_LOW } else { LOW };
+        self.available < reserves * self.reserve()
     }
 
     /// True if the log may be extended in advance.
@@ -59,7 +83,7 @@ impl DiskSpace {
     }
 
     /// True if a message of any size is admitted.
-    pub(crate) fn admits_any(self) -> bool {
+    fn admits_any(self) -> bool {
         self.available >= self.least_for(MAX_MESSAGE)
     }
 
@@ -128,6 +152,39 @@ mod tests {
             assert_eq!(found, admitted, "{with_more:?}");
             assert_eq!(disk.available >= disk.least_for(0), admitted[0], "{disk:?}");
             assert!(!disk.is_ample(), "{disk:?}");
+        }
+    }
+
+    #[test]
+    fn unused_pages_count_unless_any_message_fits_without_them() {
+        for (available, expected) in [
+            (1512 * MIB, 1512 * MIB),
+            (1512 * MIB - 1, 1612 * MIB - 1),
+            (0, 100 * MIB),
+        ] {
+            let total = 1 << 40;
+            let disk = DiskSpace { total, available }.with_unused(|| Some(100 * MIB));
+            assert_eq!(disk.available, expected);
+        }
+    }
+
+    #[test]
+    fn space_is_low_before_mail_is_refused_and_until_there_is_clearly_more() {
+        for (total, low, not_low) in [
+            (1 << 40, 1024 * MIB, 1536 * MIB),
+            (100 * MIB, 10 * MIB, 15 * MIB),
+        ] {
+            let is_low = |available, was_low| DiskSpace { total, available }.is_low(was_low);
+            assert_eq!([is_low(low, false), is_low(low - 1, false)], [false, true]);
+            assert_eq!(
+                [is_low(not_low, true), is_low(not_low - 1, true)],
+                [false, true]
+            );
+            let least = DiskSpace {
+                total,
+                available: low - 1,
+            };
+            assert!(least.admit_mail(false, 0).is_ok(), "{least:?}");
         }
     }
 

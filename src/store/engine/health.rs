@@ -34,7 +34,18 @@ pub(crate) struct Health {
     attempts: Notify,
     /// As of the last commit; None before it, and if it is unknown.
     disk: Mutex<Option<DiskSpace>>,
+    /// True while the free space is low.
+    is_disk_low: watch::Sender<bool>,
     failure: watch::Sender<Option<StoreError>>,
+}
+
+/// Free space on the disk with the database, in octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FreeSpace {
+    /// Unused pages of the database count unless any message fits without them.
+    pub octets: u64,
+    /// The part of it that incoming mail must not use.
+    pub reserve: u64,
 }
 
 #[derive(Debug, Default)]
@@ -71,9 +82,19 @@ impl Health {
         self.attempts.notify_one();
     }
 
-    /// Records the space that the last commit left.
+    /// Records the space that the last commit left. Space that is unknown is as low as before.
     pub(crate) fn record_disk_space(&self, space: Option<DiskSpace>) {
         *self.disk.lock().unwrap_or_else(PoisonError::into_inner) = space;
+        self.is_disk_low.send_if_modified(|is_low| {
+            let was_low = *is_low;
+            *is_low = space.map_or(was_low, |space| space.is_low(was_low));
+            *is_low != was_low
+        });
+    }
+
+    /// The space that the last commit left; None before it, and if it is unknown.
+    fn disk_space(&self) -> Option<DiskSpace> {
+        *self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Admits a message, if the last commit left enough space for it.
@@ -81,8 +102,8 @@ impl Health {
     /// # Errors
     /// `Full`.
     pub(crate) fn admit_mail(&self, is_authenticated: bool, octets: usize) -> Result<()> {
-        let disk = *self.disk.lock().unwrap_or_else(PoisonError::into_inner);
-        disk.map_or(Ok(()), |disk| disk.admit_mail(is_authenticated, octets))
+        self.disk_space()
+            .map_or(Ok(()), |disk| disk.admit_mail(is_authenticated, octets))
     }
 
     /// Records that the writer ended, or can store nothing until the process starts again.
@@ -140,6 +161,24 @@ impl Store {
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.health.is_writable(Instant::now()) && self.health.admit_mail(true, 0).is_ok()
+    }
+
+    /// Free space on the disk with the database, as of the last commit. None if it is unknown, and if the database is
+    /// on a server.
+    #[must_use]
+    pub fn free_space(&self) -> Option<FreeSpace> {
+        let disk = self.health.disk_space()?;
+        Some(FreeSpace {
+            octets: disk.available,
+            reserve: disk.reserve(),
+        })
+    }
+
+    /// Receives true once the free space is less than twice the reserve, and false once it is at least three times
+    /// the reserve again.
+    #[must_use]
+    pub fn watch_low_disk(&self) -> watch::Receiver<bool> {
+        self.health.is_disk_low.subscribe()
     }
 
     /// Commits at an interval while nothing else does, until `stop`.
@@ -217,5 +256,27 @@ mod tests {
         assert!(wait <= RETRY, "it is measured again soon: {wait:?}");
         health.record_disk_space(None);
         assert!(health.admit_mail(false, 0).is_ok());
+    }
+
+    #[test]
+    fn a_disk_that_becomes_low_is_told_once_and_so_is_its_end() {
+        const MIB: u64 = 1 << 20;
+        let health = Health::default();
+        let mut watching = health.is_disk_low.subscribe();
+        for (available, told) in [
+            (Some(2000 * MIB), None),
+            (Some(1000 * MIB), Some(true)),
+            (Some(900 * MIB), None),
+            (None, None),
+            (Some(1100 * MIB), None),
+            (Some(1600 * MIB), Some(false)),
+            (Some(1100 * MIB), None),
+        ] {
+            let total = 1 << 40;
+            health.record_disk_space(available.map(|available| DiskSpace { total, available }));
+            let is_changed = watching.has_changed().expect("open");
+            let found = is_changed.then(|| *watching.borrow_and_update());
+            assert_eq!(found, told, "{available:?}");
+        }
     }
 }

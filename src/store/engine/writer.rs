@@ -129,14 +129,10 @@ impl Writer {
     }
 }
 
-/// Measures the space that mail can use. Unused pages of the database count unless any message fits without them.
+/// Measures the space that mail can use.
 fn measure(driver: &dyn Driver, tx: &Tx) -> Option<DiskSpace> {
-    let mut space = driver.disk_space()?;
-    if !space.admits_any() {
-        let unused = tx.unused_octets().unwrap_or(0);
-        space.available = space.available.saturating_add(unused);
-    }
-    Some(space)
+    let space = driver.disk_space()?;
+    Some(space.with_unused(|| tx.unused_octets().ok()))
 }
 
 struct Thread {

@@ -17,13 +17,14 @@ use crate::store::sql::sql_types::{Millis, from_row, json};
 use crate::store::sql::{FromRow, Tx, insert};
 
 /// Recorded events with their names for hooks; other events are not sent to hooks.
-const TOLD: [(&str, &str); 13] = [
+const TOLD: [(&str, &str); 14] = [
     ("account.created", "account.created"),
     ("account.verified", "account.verified"),
     ("account.blocked", "account.blocked"),
     ("account.unblocked", "account.unblocked"),
     ("request.discarded", "request.discarded"),
     ("request.expired", "request.expired"),
+    ("request.replaced", "request.replaced"),
     ("request.recovered", "request.recovered"),
     ("delivery.succeeded", "request.delivered"),
     ("delivery.failed", "request.failed"),

@@ -1,6 +1,6 @@
 //! Issued API tokens and browser sessions: lists them without the secret, and ends one by its id.
 //!
-//! An id is the beginning of the hash. The note and the scope of a token are set here too.
+//! An id is the beginning of the hash.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -86,26 +86,6 @@ impl Store {
                  ORDER BY k.created_at DESC, k.hash",
                 &[&now, &of, &kind],
             )
-        })
-        .await
-    }
-
-    /// Limits the token with this hash to one interface.
-    pub async fn limit_token(&self, hash: TokenHash, scope: TokenScope) -> Result<()> {
-        self.write(move |work| {
-            let sql = "UPDATE operator_key SET scope = ? WHERE hash = ? AND kind = 'token'";
-            work.tx.run(sql, &[&scope, &hash])?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Sets the note of the token with this hash.
-    pub async fn note_token(&self, hash: TokenHash, note: String) -> Result<()> {
-        self.write(move |work| {
-            let sql = "UPDATE operator_key SET note = ? WHERE hash = ? AND kind = 'token'";
-            work.tx.run(sql, &[&note, &hash])?;
-            Ok(())
         })
         .await
     }

@@ -2,7 +2,7 @@
 //! of the configuration that must be the same on all nodes.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::config::Config;
@@ -43,7 +43,27 @@ const ALONE: Duration = Duration::from_mins(15);
 /// Time for which a node that is gone may come back with its mailboxes.
 const MAY_RETURN: Duration = Duration::from_hours(24);
 /// Sections of the configuration with the addresses at which a node takes mail.
-const MAILBOXES: [&str; 2] = ["portal", "verification"];
+const MAILBOXES: [&str; 2] = [PORTALS, "verification"];
+/// Section of the configuration with the portals.
+const PORTALS: &str = "portal";
+
+/// What other nodes may have that this one lacks, as of its last heartbeat. Until the first one has compared the nodes,
+/// they may have all of it.
+#[derive(Debug)]
+pub(crate) struct OtherNodes {
+    mailboxes: AtomicBool,
+    portals: AtomicBool,
+}
+
+impl OtherNodes {
+    /// State before the first heartbeat; `may_exist` is false if no other node can share the store.
+    pub(crate) fn new(may_exist: bool) -> Self {
+        Self {
+            mailboxes: AtomicBool::new(may_exist),
+            portals: AtomicBool::new(may_exist),
+        }
+    }
+}
 
 /// True if one of these sections differs.
 fn differ(
@@ -65,6 +85,12 @@ fn may_have_mailboxes(nodes: &[Node], own: &Node, now: Millis) -> bool {
             && Millis::from(node.seen_at) > since
             && differ(&node.sections, &own.sections, &MAILBOXES)
     })
+}
+
+/// True if a node other than `own` may have portals that `own` lacks. A node of another version always may.
+fn may_have_portals(nodes: &[Node], own: &Node) -> bool {
+    let mut others = nodes.iter().filter(|node| node.id != own.id);
+    others.any(|node| differ(&node.sections, &own.sections, &[PORTALS]))
 }
 
 /// All nodes, by name.
@@ -89,8 +115,9 @@ impl Store {
             let offset = work.driver.clock_offset();
             let (tx, seen) = (work.tx, Millis::from(node.seen_at).behind(offset));
             let nodes = all(tx)?;
-            let may_have_others =
-                work.driver.duty_lease().is_some() && may_have_mailboxes(&nodes, &node, seen);
+            let is_shared = work.driver.duty_lease().is_some();
+            let mailboxes = is_shared && may_have_mailboxes(&nodes, &node, seen);
+            let portals = is_shared && may_have_portals(&nodes, &node);
             let started = Millis::from(node.started_at);
             let sections = serde_json::to_string(&node.sections).unwrap_or_default();
             let replaced = nodes.into_iter().find(|other| {
@@ -116,11 +143,12 @@ impl Store {
             let long_ago = seen.minus(FORGET_AFTER);
             tx.run("DELETE FROM node WHERE seen_at < ?", &[&long_ago])?;
             tx.run("DELETE FROM committed WHERE written_at < ?", &[&long_ago])?;
-            Ok((replaced, may_have_others))
+            Ok((replaced, mailboxes, portals))
         });
-        let (replaced, may_have_others) = recorded.await?;
-        self.others_have_mailboxes
-            .store(may_have_others, Ordering::Relaxed);
+        let (replaced, mailboxes, portals) = recorded.await?;
+        let others = &self.other_nodes;
+        others.mailboxes.store(mailboxes, Ordering::Relaxed);
+        others.portals.store(portals, Ordering::Relaxed);
         Ok(replaced)
     }
 
@@ -128,7 +156,16 @@ impl Store {
     /// that was seen within a day has other portals or verification addresses.
     #[must_use]
     pub fn others_may_have_mailbox(&self) -> bool {
-        self.others_have_mailboxes.load(Ordering::Relaxed)
+        self.other_nodes.mailboxes.load(Ordering::Relaxed)
+    }
+
+    /// True if another listed node may have portals that this one lacks. A node of another version always may. Reads
+    /// the nodes only if they differed at the last heartbeat, or if this handle records none.
+    pub async fn others_may_have_portals(&self, config: &Config) -> Result<bool> {
+        if !self.other_nodes.portals.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        self.another_node_differs(config, &[PORTALS]).await
     }
 
     /// True if another listed node has one of these sections of the configuration in another form. A node of another
@@ -184,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mailboxes_may_be_at_a_recent_node_of_the_same_version_with_other_addresses() {
+    fn mailboxes_may_be_at_a_recent_node_of_the_same_version_and_portals_at_any_other() {
         let now = Timestamp::from_second(1_000_000).expect("a time");
         let node = |id: &str, version: &str, portal: &str, mail: &str, hours_ago: i64| Node {
             id: id.to_owned(),
@@ -209,6 +246,15 @@ mod tests {
             (node("a", "1", "y", "x", 0), false),
         ] {
             let found = may_have_mailboxes(&[own.clone(), other.clone()], &own, now.into());
+            assert_eq!(found, expected, "{other:?}");
+        }
+        for (other, expected) in [
+            (node("b", "1", "x", "y", 0), false),
+            (node("b", "1", "y", "x", 100), true),
+            (node("b", "2", "y", "x", 0), true),
+            (node("a", "1", "y", "x", 0), false),
+        ] {
+            let found = may_have_portals(&[own.clone(), other.clone()], &own);
             assert_eq!(found, expected, "{other:?}");
         }
     }

@@ -51,11 +51,17 @@ pub enum NameReuse {
     SamePerson,
 }
 
+/// Finds the operator of this name, in whatever case.
+pub(crate) fn find_namesake(tx: &Tx, name: &OperatorName) -> Result<Option<OperatorName>> {
+    let sql = "SELECT name FROM operator WHERE lower(name) = ? ORDER BY name LIMIT 1";
+    tx.maybe(sql, &[&name.comparison_key()])
+}
+
 /// True if an operator of this name, in whatever case, was removed.
 pub(crate) fn was_removed(tx: &Tx, name: &OperatorName) -> Result<bool> {
     let sql = "SELECT 1 FROM event
                WHERE name = 'operator.removed' AND origin IS NOT NULL AND lower(detail) = ?";
-    tx.exists(sql, &[&name.as_str().to_ascii_lowercase()])
+    tx.exists(sql, &[&name.comparison_key()])
 }
 
 /// Finds the row number of the operator of that name.
@@ -95,7 +101,7 @@ impl Store {
     /// Adds an operator.
     ///
     /// # Errors
-    /// `NotAllowed` if there is one of that name, or was one and the name may not be reused.
+    /// `NotAllowed` if there is one of that name, in whatever case, or was one and the name may not be reused.
     pub async fn add_operator(
         &self,
         name: OperatorName,
@@ -106,21 +112,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         self.write(move |work| {
-            let added = insert!(
-                work.tx,
-                operator {
-                    n: work.tx.next_number()?,
-                    name,
-                    role,
-                    password: password.as_str(),
-                    created_at: Millis::from(now),
-                    created_by: by
-                },
-                "ON CONFLICT (name) DO NOTHING"
-            )?;
-            if added == 0 {
+            if let Some(other) = find_namesake(work.tx, &name)? {
                 return Err(StoreError::NotAllowed(format!(
-                    "an operator {name} already exists"
+                    "an operator {other} already exists"
                 )));
             }
             if reuse == NameReuse::Refused && was_removed(work.tx, &name)? {
@@ -130,6 +124,17 @@ impl Store {
                      (--same-person at the command line, or the box on the page)"
                 )));
             }
+            insert!(
+                work.tx,
+                operator {
+                    n: work.tx.next_number()?,
+                    name,
+                    role,
+                    password: password.as_str(),
+                    created_at: Millis::from(now),
+                    created_by: by
+                }
+            )?;
             NewEvent::new("operator.added")
                 .detail(format!("{name}, {role}"))
                 .record(work.tx, &by, now.into())

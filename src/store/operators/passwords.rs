@@ -41,15 +41,17 @@ pub(crate) fn require_password(tx: &Tx, n: i64, name: &OperatorName) -> Result<(
     )))
 }
 
+/// Finds the password of an operator in one round trip to the database, so that an unknown name takes as long.
 fn find_password(tx: &Tx, name: &OperatorName) -> Result<Option<StoredPassword>> {
-    let hash: Option<String> = tx.maybe("SELECT password FROM operator WHERE name = ?", &[name])?;
-    let Some(hash) = hash else { return Ok(None) };
-    let last_revoked = tx.one(
-        "SELECT max(n) FROM event
-         WHERE name = 'operator.revoked' AND origin IS NOT NULL AND detail = ?",
+    let found: Option<(String, Option<i64>)> = tx.maybe(
+        "SELECT o.password, (
+                 SELECT max(e.n) FROM event AS e
+                 WHERE e.name = 'operator.revoked' AND e.origin IS NOT NULL AND e.detail = ?1
+             )
+             FROM operator AS o WHERE o.name = ?1",
         &[name],
     )?;
-    Ok(Some(StoredPassword {
+    Ok(found.map(|(hash, last_revoked)| StoredPassword {
         hash: PasswordHash::from_stored(hash),
         last_revoked,
     }))

@@ -17,6 +17,9 @@ pub enum AttemptPurpose {
     Operator {
         /// Path of the page to open afterwards.
         to: String,
+        /// The provider was asked for a recent authentication.
+        #[serde(default)]
+        recent: bool,
     },
     /// The password was right; a code of the second factor opens the session.
     Code {

@@ -33,6 +33,15 @@ pub struct OperatorKey {
     pub expires_at: Timestamp,
 }
 
+/// Limit and purpose of a token.
+#[derive(Debug, Clone, Default)]
+pub struct TokenTerms {
+    /// The only interface that the token opens; None for all that its role opens.
+    pub scope: Option<TokenScope>,
+    /// Purpose of the token.
+    pub note: Option<String>,
+}
+
 /// The operator of a valid key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyHolder {
@@ -41,15 +50,16 @@ pub struct KeyHolder {
     pub role: Role,
     /// The only interface that the key opens; None for all that its role opens.
     pub scope: Option<TokenScope>,
-    /// For a session, the time of the sign-in.
-    pub created_at: Timestamp,
+    /// For a session, the time at which the operator was authenticated, here or by the provider. None if the provider
+    /// did not say when.
+    pub signed_in_at: Option<Timestamp>,
 }
 from_row!(
     KeyHolder, row:
     name,
     role = row.get::<_, Role>("role")?.min(row.get("key_role")?),
     scope,
-    created_at,
+    signed_in_at,
 );
 
 /// Time after the last sign-in of an operator of the directory for which their tokens are valid. An operator who
@@ -85,7 +95,8 @@ pub(crate) fn insert_key(
 }
 
 impl Store {
-    /// Creates a key for an operator, and deletes expired keys. `by` is the person who asked for it.
+    /// Creates a key for an operator with its terms, in one transaction: no token ever opens more than it was made
+    /// for. Deletes expired keys. `by` is the person who asked for it.
     ///
     /// # Errors
     /// `NotFound` if there is no such operator.
@@ -93,12 +104,16 @@ impl Store {
         &self,
         name: OperatorName,
         key: OperatorKey,
+        terms: TokenTerms,
         by: Actor,
         now: Timestamp,
     ) -> Result<()> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
-            insert_key(work.tx, n, &name, key, &by, now.into())
+            insert_key(work.tx, n, &name, key, &by, now.into())?;
+            let sql = "UPDATE operator_key SET scope = ?, note = ? WHERE hash = ?";
+            work.tx.run(sql, &[&terms.scope, &terms.note, &key.hash])?;
+            Ok(())
         })
         .await
     }
@@ -116,7 +131,9 @@ impl Store {
         self.read(move |tx| {
             let now = Millis::from(now);
             tx.maybe(
-                "SELECT o.name, o.role, k.role AS key_role, k.scope, k.created_at
+                "SELECT o.name, o.role, k.role AS key_role, k.scope,
+                     CASE WHEN o.issuer IS NULL THEN k.created_at ELSE k.authenticated_at END
+                         AS signed_in_at
                      FROM operator_key AS k
                      JOIN operator AS o ON o.n = k.operator
                      WHERE k.hash = ? AND k.kind = ? AND k.expires_at > ?

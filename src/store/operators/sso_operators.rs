@@ -3,7 +3,7 @@
 
 use crate::domain::{Actor, Interface, OperatorName, Role, Timestamp};
 use crate::store::audit::events::NewEvent;
-use crate::store::operators::operator_accounts::was_removed;
+use crate::store::operators::operator_accounts::{find_namesake, was_removed};
 use crate::store::operators::sessions_and_tokens::{OperatorKey, insert_key};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
@@ -28,9 +28,7 @@ fn free_name(tx: &Tx, base: &OperatorName) -> Result<OperatorName> {
             number => format!("{base}-{number}"),
         };
         let name = OperatorName::parse(&text).map_err(StoreError::other)?;
-        let sql = "SELECT 1 FROM operator WHERE lower(name) = ?";
-        let is_taken = tx.exists(sql, &[&name.as_str().to_ascii_lowercase()])?;
-        if !is_taken && !was_removed(tx, &name)? {
+        if find_namesake(tx, &name)?.is_none() && !was_removed(tx, &name)? {
             return Ok(name);
         }
     }
@@ -76,13 +74,15 @@ fn create(
 
 impl Store {
     /// Signs a person in: creates their operator or updates its role, and opens this session. `base` is the name
-    /// for a new operator. Returns the operator's name.
+    /// for a new operator; `authenticated_at` is the time at which the provider authenticated the person, if it says
+    /// so. Returns the operator's name.
     pub async fn sign_in_from_directory(
         &self,
         person: DirectoryIdentity,
         base: OperatorName,
         role: Role,
         key: OperatorKey,
+        authenticated_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<OperatorName> {
         self.write(move |work| {
@@ -104,6 +104,8 @@ impl Store {
             tx.run(sql, &[&now, &n])?;
             let by = Actor::operator(name.as_str(), Interface::Page);
             insert_key(tx, n, &name, key, &by, now)?;
+            let sql = "UPDATE operator_key SET authenticated_at = ? WHERE hash = ?";
+            tx.run(sql, &[&authenticated_at, &key.hash])?;
             Ok(name)
         })
         .await

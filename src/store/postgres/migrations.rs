@@ -71,6 +71,8 @@ const MIGRATIONS: &[Migration] = &[
     // A column that older programs leave out.
     step(42, 40, include_str!("schema/0042-requested-waits.sql")),
     step(43, 40, include_str!("schema/0043-stopped-requests.sql")),
+    // A column that older programs leave out.
+    step(44, 40, include_str!("schema/0044-authenticated.sql")),
 ];
 
 /// The migrations of this program. In a debug build, `VESTIBULE_NEXT_MIGRATIONS` can name a file with the

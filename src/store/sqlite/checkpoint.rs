@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
@@ -32,26 +33,43 @@ thread_local! {
     static LOG_PAGES: Cell<i32> = const { Cell::new(0) };
 }
 
-/// The writer's handle of the checkpoint thread.
+/// The writer's handle of the checkpoint thread. Dropping it waits until the thread has closed its connection: the last
+/// connection that is closed deletes the log, and the process may end after the writer.
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
-    notifier: SyncSender<()>,
+    /// None while this is dropped.
+    notifier: Option<SyncSender<()>>,
     copying: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.notifier = None;
+        if let Some(thread) = self.thread.take() {
+            // After a panic, its connection is closed as well.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Checkpointer {
-    /// Starts the thread; it ends when this is dropped.
+    /// Starts the thread.
     pub(crate) fn start(path: PathBuf) -> Result<Self> {
         let (notifier, requests) = sync_channel(1);
         let copying = Arc::new(AtomicBool::new(false));
         let flag = copying.clone();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("checkpoint".to_owned())
             .spawn(move || copy_when_notified(&path, &requests, &flag))
             .map_err(|error| {
                 StoreError::Other(format!("cannot start the checkpoint thread: {error}"))
             })?;
-        Ok(Self { notifier, copying })
+        Ok(Self {
+            notifier: Some(notifier),
+            copying,
+            thread: Some(thread),
+        })
     }
 
     /// Installs a hook that records the length of the log after each commit on this connection.
@@ -77,7 +95,8 @@ impl Checkpointer {
             LOG_PAGES.set(0);
         } else {
             self.copying.store(true, Ordering::Release);
-            if self.notifier.try_send(()).is_err() {
+            let sent = self.notifier.as_ref().map(|requests| requests.try_send(()));
+            if !matches!(sent, Some(Ok(()))) {
                 self.copying.store(false, Ordering::Release);
             }
         }

@@ -21,7 +21,9 @@ type Identity = (u64, u64);
 impl FileIdentity {
     /// Identifies the files. Call it after the first read of the connection: the log exists only from then on.
     pub(crate) fn of(path: &Path) -> Self {
-        let mut log = path.as_os_str().to_owned();
+        // The log is beside the database itself, not beside a symbolic link to it.
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let mut log = real.into_os_string();
         log.push("-wal");
         let files = [path.to_owned(), log.into()].map(|file| {
             let identity = identity(&file);
@@ -79,5 +81,12 @@ mod tests {
             fs::rename(&aside, file).expect("put back");
             identity.confirm().expect("as before");
         }
+
+        let link = folder.path().join("link.db");
+        std::os::unix::fs::symlink(&path, &link).expect("a link");
+        let identity = FileIdentity::of(&link);
+        fs::rename(&log, &aside).expect("moved");
+        let gone = identity.confirm().expect_err("gone").to_string();
+        assert!(gone.contains("a.db-wal: no longer exists"), "{gone}");
     }
 }

@@ -53,6 +53,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0041-refused-mail.sql")),
     M::up(include_str!("schema/0042-requested-waits.sql")),
     M::up(include_str!("schema/0043-stopped-requests.sql")),
+    M::up(include_str!("schema/0044-authenticated.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

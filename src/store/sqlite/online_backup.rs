@@ -15,7 +15,8 @@ const PAGES: i32 = 1024;
 /// Pause before a retry when another process holds a lock on the source.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Copies `database` into the file `draft`, which exists. `progress` receives the octets copied and the total.
+/// Copies `database` into the file `draft`, which exists and needs [`leave_single_file`] afterwards. `progress` receives
+/// the octets copied and the total.
 pub(crate) fn copy(
     database: &Path,
     draft: &Path,
@@ -41,15 +42,13 @@ pub(crate) fn copy(
             }
         }
     }
-    finish(target)
+    target.close().map_err(|(_, error)| error)?;
+    Ok(())
 }
 
 /// Makes a single file of a database, without the two extra files of a write-ahead log.
 pub(crate) fn leave_single_file(path: &Path) -> Result<()> {
-    finish(Connection::open(path)?)
-}
-
-fn finish(target: Connection) -> Result<()> {
+    let target = Connection::open(path)?;
     target.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
     target.close().map_err(|(_, error)| error)?;
     Ok(())

@@ -34,14 +34,27 @@ pub fn backup(
         Location::File(path) => copy(path, &draft.0, progress)?,
         Location::Server(_) => copy_rows(database, &draft.0, progress)?,
     }
-    let found = crate::store::examine(&Location::from(&draft.0))?;
+    let examined =
+        leave_single_file(&draft.0).and_then(|()| crate::store::examine(&Location::from(&draft.0)));
+    let found = examined.map_err(|error| match error {
+        StoreError::Damaged(damage) => of_damaged_copy(file, &damage),
+        error => error,
+    })?;
     if let Some(damage) = found.damage() {
-        return Err(StoreError::Damaged(format!(
-            "{damage}; the copy was deleted"
-        )));
+        return Err(of_damaged_copy(file, damage));
     }
     draft.finish(file)?;
     Ok(found)
+}
+
+/// The error for a copy that is damaged. The database need not be.
+fn of_damaged_copy(file: &Path, damage: &str) -> StoreError {
+    StoreError::open(
+        file.display(),
+        format!(
+            "the copy was damaged, and was deleted: {damage}; vestibule doctor says whether the database is damaged, too"
+        ),
+    )
 }
 
 /// Fills a new file with the rows of another engine's database, in one snapshot, and compares them.
@@ -61,9 +74,7 @@ fn copy_rows(database: &Location, draft: &Path, mut progress: impl FnMut(u64, u6
         progress: &mut progress,
     };
     transfer::copy(tx, &*target, &*writer, &tables, next_number, &mut count)?;
-    reader.end_reading()?;
-    drop(writer);
-    leave_single_file(draft)
+    reader.end_reading()
 }
 
 /// An unfinished copy, deleted on drop unless it is finished.
@@ -80,7 +91,13 @@ impl Draft {
             .create_new(true)
             .mode(0o600)
             .open(&draft)
-            .map_err(|error| error_of(&draft, &error))?;
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => StoreError::open(
+                    draft.display(),
+                    "it is left over from a backup that was interrupted, unless one is in progress: remove it",
+                ),
+                _ => error_of(&draft, &error),
+            })?;
         Ok(Self(draft))
     }
 

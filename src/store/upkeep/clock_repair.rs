@@ -1,6 +1,9 @@
 //! Repair of times that a wrong clock wrote: after the clock was set back, no row keeps a time further ahead
 //! than the daemon ever plans.
 //!
+//! Only with a right clock: with one that is behind, the repair would shorten every hold and every link, and nothing
+//! could restore them. Work that waits for a time in the future can be made due at once by any clock.
+//!
 //! A due or expiry time becomes the latest time allowed for its kind. The time of a past event becomes that
 //! of the row before it, the latest time known to be no later; without such a row, it becomes now. Nothing
 //! happens twice: a row moved forward is due, and the worker that claims it checks limits and state as
@@ -113,6 +116,18 @@ enum Becomes {
     Latest,
 }
 
+/// Due times of work, which does no harm if it is done early: the worker that claims it checks limits and state.
+const WORK: &[TimeRepair] = &[
+    planned!(notice[n]: due_at => |_| Millis(MAX_PAUSE), Now),
+    planned!(request[ledger]: due_at if "state = 'released' AND in_work = 0 AND ",
+        "state = 'released' AND in_work = 0 AND " => |_| Millis(MAX_PAUSE), Now),
+    planned!(letter[n]: due_at if "state = 'waiting' AND ",
+        "state = 'waiting' AND " => |_| Millis(0), Now),
+    planned!(hook_call[n]: due_at if "in_work = 0 AND ",
+        "in_work = 0 AND " => |_| Millis(MAX_PAUSE), Now),
+];
+
+/// All other times.
 const REPAIRS: &[TimeRepair] = &[
     // Past events. Retention walks rows ordered by number in that order.
     past_event(
@@ -177,21 +192,12 @@ const REPAIRS: &[TimeRepair] = &[
         latest: |_| Millis(0),
         becomes: Becomes::Now,
     },
-    // Due times.
-    planned!(notice[n]: due_at => |_| Millis(MAX_PAUSE), Now),
-    planned!(request[ledger]: due_at if "state = 'released' AND in_work = 0 AND ",
-        "state = 'released' AND in_work = 0 AND " => |_| Millis(MAX_PAUSE), Now),
-    // A worker may hold it.
+    // Leases and holds. A worker may hold a released request.
     planned!(request[ledger]: due_at if "state = 'released' AND in_work = 1 AND ",
         "state = 'released' AND " => |_| Millis(MAX_PAUSE), Latest),
     planned!(request[ledger]: due_at if "state = 'held' AND reminded IN (0, 1) AND ",
         "state = 'held' AND " => |delays| Millis(0).plus(delays.hold_for), Latest),
-    // The limits are checked again when it is claimed.
-    planned!(letter[n]: due_at if "state = 'waiting' AND ",
-        "state = 'waiting' AND " => |_| Millis(0), Now),
     planned!(letter[n]: due_at if "state = 'claimed' AND ", "" => |_| Millis(Millis::HOUR), Latest),
-    planned!(hook_call[n]: due_at if "in_work = 0 AND ",
-        "in_work = 0 AND " => |_| Millis(MAX_PAUSE), Now),
     planned!(hook_call[n]: due_at if "in_work = 1 AND ", "" => |_| Millis(MAX_PAUSE), Latest),
     // Expiry times. Content that the hold quota dropped is kept as long as held content, and while the person can
     // restore it.
@@ -237,9 +243,37 @@ impl Store {
         delays: MaxDelays,
         limit: usize,
     ) -> Result<usize> {
+        let mut repaired = self.repair(WORK, now, delays, limit).await?;
+        repaired += self.repair(REPAIRS, now, delays, limit).await?;
+        self.write(move |work| {
+            bring_back(work.tx, now.into())?;
+            repair_small_tables(work.tx, now.into())
+        })
+        .await?;
+        Ok(repaired)
+    }
+
+    /// Makes work due that waits for a time too far ahead of `now`, `limit` rows at a time. For a clock that was set
+    /// back and may be wrong now.
+    pub async fn hasten_work(
+        &self,
+        now: Timestamp,
+        delays: MaxDelays,
+        limit: usize,
+    ) -> Result<usize> {
+        self.repair(WORK, now, delays, limit).await
+    }
+
+    async fn repair(
+        &self,
+        repairs: &'static [TimeRepair],
+        now: Timestamp,
+        delays: MaxDelays,
+        limit: usize,
+    ) -> Result<usize> {
         let now = Millis::from(now);
         let mut repaired = 0;
-        for repair in REPAIRS {
+        for repair in repairs {
             let latest = Millis(now.0.saturating_add((repair.latest)(delays).0));
             let becomes = match repair.becomes {
                 Becomes::Now => now,
@@ -263,11 +297,6 @@ impl Store {
                 .await?;
             }
         }
-        self.write(move |work| {
-            bring_back(work.tx, now)?;
-            repair_small_tables(work.tx, now)
-        })
-        .await?;
         Ok(repaired)
     }
 }
@@ -278,6 +307,7 @@ fn repair_small_tables(tx: &Tx, now: Millis) -> Result<()> {
     for sql in [
         "UPDATE operator_key SET expires_at = expires_at - (created_at - ?1), created_at = ?1
              WHERE created_at > ?1",
+        "UPDATE operator_key SET authenticated_at = ?1 WHERE authenticated_at > ?1",
         "UPDATE paused_destination SET at = ?1 WHERE at > ?1",
         "UPDATE down_destination SET since = ?1 WHERE since > ?1",
         "UPDATE down_destination SET next_try_at = ?1 WHERE next_try_at > ?1",
@@ -311,6 +341,7 @@ mod tests {
         ),
         ("operator_key.created_at", "`repair_small_tables`"),
         ("operator_key.expires_at", "`repair_small_tables`"),
+        ("operator_key.authenticated_at", "`repair_small_tables`"),
         ("operator.signed_in_at", "`repair_small_tables`"),
         ("operator.totp_confirmed_at", "`repair_small_tables`"),
         ("sign_in_attempt.expires_at", "`repair_small_tables`"),
@@ -350,7 +381,7 @@ mod tests {
         assert!(columns.len() > 30, "{columns:?}");
         for (table, column) in &columns {
             let name = format!("{table}.{column}");
-            let is_repaired = REPAIRS.iter().any(|repair| {
+            let is_repaired = WORK.iter().chain(REPAIRS).any(|repair| {
                 let mut words = repair
                     .repair
                     .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')

@@ -7,8 +7,8 @@ use crate::store::engine::driver::Driver;
 use crate::store::engine::settings_cache;
 use crate::store::ledger::counts::{self, RequestCount};
 use crate::store::operators::nodes::{self, Node};
-use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Maintenance, Tx};
 use crate::store::upkeep::invariants::{self, Violation};
 use crate::store::verification::sent_and_queued_mail::count_given_up;
 use crate::store::{Location, Result, StoreError};
@@ -138,6 +138,17 @@ pub(super) fn read_in_transaction<T>(
     Ok(found)
 }
 
+/// Octets of the unused pages of a database, which later rows fill; 0 if there is no database yet. Blocks.
+///
+/// # Errors
+/// Not a Vestibule database, or one that cannot be read.
+pub fn unused_octets_of(database: &Location) -> Result<u64> {
+    if !database.exists() {
+        return Ok(0);
+    }
+    read_in_transaction(&*database.driver(), Maintenance::unused_octets)
+}
+
 /// The nodes that share a store; empty if there is no database yet. Blocks.
 ///
 /// # Errors
@@ -149,7 +160,7 @@ pub fn nodes_of(database: &Location) -> Result<Vec<Node>> {
     read_in_transaction(&*database.driver(), nodes::all)
 }
 
-/// The access settings in force; `None` if there is no database, or no revision in it. Blocks.
+/// The access settings in force; `None` if there is no database, no table in it, or no revision. Blocks.
 ///
 /// # Errors
 /// Not a Vestibule database, or one that cannot be read.
@@ -157,6 +168,11 @@ pub fn access_settings_of(database: &Location) -> Result<Option<AccessSettings>>
     if !database.exists() {
         return Ok(None);
     }
-    let revision = read_in_transaction(&*database.driver(), settings_cache::newest)?;
+    let driver = database.driver();
+    let (schema, _) = driver.schema()?;
+    if schema == 0 {
+        return Ok(None);
+    }
+    let revision = read_in_transaction(&*driver, settings_cache::newest)?;
     Ok((revision.number > 0).then(|| (*revision.settings).clone()))
 }

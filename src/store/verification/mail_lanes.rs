@@ -7,7 +7,7 @@
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
-use crate::domain::Domain;
+use crate::domain::{Domain, client_networks};
 use crate::store::Result;
 use crate::store::rows::keys::{registered_domain, short};
 use crate::store::sql::{Bind, FromSql, SqlValue, ToSql, Tx};
@@ -80,6 +80,12 @@ impl QueuePlace {
         }
     }
 
+    /// The flow of a client, and the beginnings that it shares with the other flows of each of its larger
+    /// [networks](client_networks), the smallest network first.
+    pub(crate) fn networks(self) -> [i64; NETWORKS] {
+        std::array::from_fn(|step| self.flow >> (NETWORK_BITS * step))
+    }
+
     /// Turn of a new mail: after the other mails of its flow, and not before the current turn.
     pub(crate) fn next_turn(self, tx: &Tx) -> Result<i64> {
         let last: Option<i64> = tx.maybe(
@@ -96,19 +102,23 @@ impl QueuePlace {
     }
 }
 
-fn flow(client: Option<IpAddr>, domain: &Domain) -> i64 {
-    let name = match client {
-        Some(client) => format!("client {}", network(client)),
-        None => format!("domain {}", registered_domain(domain)),
-    };
-    short(Sha256::digest(name).as_slice())
-}
+/// Number of the networks of an IPv6 client, and the bits that its flow has for each of them.
+const NETWORKS: usize = 4;
+const NETWORK_BITS: usize = 16;
 
-/// An IPv4 address, or the /64 network of an IPv6 address, within which a client can choose any address.
-fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
-        v4 @ IpAddr::V4(_) => v4,
+/// The flow of a client, or of a domain where no client is named. The flow of an IPv6 client has bits for each of its
+/// networks, the largest first: so flows of one network begin with the same bits, by which mail is counted.
+fn flow(client: Option<IpAddr>, domain: &Domain) -> i64 {
+    let hash = |name: String| short(Sha256::digest(name).as_slice());
+    let Some(client) = client else {
+        return hash(format!("domain {}", registered_domain(domain)));
+    };
+    match client_networks(client).as_slice() {
+        [address] => hash(format!("client {}", address.addr())),
+        networks => networks.iter().rev().fold(0_i64, |flow, network| {
+            let bits = hash(format!("network {network}")) & ((1 << NETWORK_BITS) - 1);
+            flow << NETWORK_BITS | bits
+        }),
     }
 }
 
@@ -120,6 +130,30 @@ mod tests {
         let domain = Domain::parse(domain).expect(domain);
         let client = client.map(|client| client.parse().expect(client));
         QueuePlace::of_mail(false, client, &domain).flow
+    }
+
+    #[test]
+    fn flows_begin_alike_as_far_as_they_share_networks() {
+        let networks = |client: &str| {
+            QueuePlace {
+                lane: Lane::Pages,
+                flow: place(Some(client), "a.example"),
+            }
+            .networks()
+        };
+        let own = networks("2001:db8:1:203::1");
+        for (other, shared) in [
+            ("2001:db8:1:203::2", 4),
+            ("2001:db8:1:204::1", 3),
+            ("2001:db8:1:403::1", 2),
+            ("2001:db8:2:203::1", 1),
+            ("2001:db9:1:203::1", 0),
+            ("192.0.2.1", 0),
+        ] {
+            let other_networks = networks(other);
+            let alike = own.iter().zip(other_networks).filter(|(a, b)| **a == *b);
+            assert_eq!(alike.count(), shared, "{other}");
+        }
     }
 
     #[test]

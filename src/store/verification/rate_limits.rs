@@ -75,7 +75,7 @@ pub(crate) enum Share {
 /// The counters that a mail of this place uses, each with its limit.
 fn counters(address: &EmailAddress, place: QueuePlace, limits: MailLimits) -> Vec<(String, u32)> {
     let domain = registered_domain(address.domain());
-    let mut counters = Vec::with_capacity(7);
+    let mut counters = Vec::with_capacity(10);
     for (name, limit) in [(domain, limits.per_domain_hour), (TOTAL, limits.total_hour)] {
         let part = |of: u32| {
             let part = u64::from(limit) * u64::from(of) / u64::from(limits.total_hour.max(1));
@@ -98,10 +98,33 @@ fn counters(address: &EmailAddress, place: QueuePlace, limits: MailLimits) -> Ve
         }
     }
     if place.lane == Lane::Pages {
-        let client = format!("+client {:x}", place.flow);
-        counters.push((client, limits.sign_up_per_client_hour));
+        counters.extend(client_counters(place, limits));
     }
     counters
+}
+
+/// The counters of a client of the pages and of its larger networks. Their limits rise in equal steps from that of a
+/// client, and none reaches that of the pages: so no network uses up the limit of the next larger one, and no /32 that
+/// of everybody.
+fn client_counters(place: QueuePlace, limits: MailLimits) -> impl Iterator<Item = (String, u32)> {
+    let networks = place.networks();
+    let steps = networks.len() as u64;
+    let own = limits.sign_up_per_client_hour;
+    let rest = limits.sign_up_hour.saturating_sub(own);
+    networks
+        .into_iter()
+        .zip(0..steps)
+        .map(move |(network, step)| {
+            let name = match step {
+                0 => format!("+client {network:x}"),
+                step => format!("+client {network:x}, {step}"),
+            };
+            let more = u64::from(rest) * step / steps;
+            (
+                name,
+                own.saturating_add(u32::try_from(more).unwrap_or(rest)),
+            )
+        })
 }
 
 /// State of the limits while a batch is claimed. [`Self::keep`] writes it.

@@ -166,6 +166,14 @@ async fn listen(sink: &Arc<Sink>, stop: &CancellationToken) -> SocketAddr {
     address
 }
 
+async fn until_counted(counter: &AtomicUsize, count: usize) {
+    let deadline = Instant::now() + TIMEOUT;
+    while counter.load(Ordering::SeqCst) < count {
+        assert!(Instant::now() < deadline, "{counter:?} of {count}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 async fn end(worker: (JoinHandle<()>, CancellationToken)) {
     let (task, shutdown) = worker;
     shutdown.cancel();
@@ -248,11 +256,7 @@ async fn mail_in_progress_is_finished_and_settled_before_the_end() {
     let harness = Harness::open(0).await;
     harness.mail("ann@corp.example").await;
     let (task, shutdown) = harness.start();
-    let deadline = Instant::now() + TIMEOUT;
-    while harness.sink.arrived.load(Ordering::SeqCst) == 0 {
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_counted(&harness.sink.arrived, 1).await;
     shutdown.cancel();
     assert!(!task.is_finished());
     harness.sink.open.add_permits(1);
@@ -269,11 +273,7 @@ async fn a_mail_that_another_worker_sent_while_it_waited_for_a_connection_is_not
         harness.mail(&format!("person{n}@corp.example")).await;
     }
     let worker = harness.start();
-    let deadline = Instant::now() + TIMEOUT;
-    while harness.sink.arrived.load(Ordering::SeqCst) < CONNECTIONS {
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_counted(&harness.sink.arrived, CONNECTIONS).await;
     // All leases have expired by the time of the other worker.
     let other = harness.store.clone().for_workers();
     let tokens = (0..=CONNECTIONS).map(|_| MailTokens::generate().expect("tokens").hashes());
@@ -351,11 +351,7 @@ async fn a_server_that_is_down_gets_no_mail_of_those_that_wait() {
         harness.mail(&format!("person{n}@corp.example")).await;
     }
     let worker = harness.start();
-    let deadline = Instant::now() + TIMEOUT;
-    while connections.load(Ordering::SeqCst) < 5 {
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_counted(&connections, 5).await;
     end(worker).await;
     drop(reloads);
     // Four failures do not open the breaker, and attempts in flight when the fifth opens it had no answer yet.

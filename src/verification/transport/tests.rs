@@ -139,23 +139,33 @@ async fn the_reply_of_the_server_decides() {
 /// A server that speaks as scripted, one reply to the greeting and to each command, and to the content; an
 /// empty reply closes the connection. Returns its port.
 fn scripted(replies: &'static [&'static str]) -> u16 {
+    scripted_connections(vec![replies])
+}
+
+/// A server with a script for each of its connections, one after the other.
+fn scripted_connections(scripts: Vec<&'static [&'static str]>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     std::thread::spawn(move || {
-        let (stream, _) = listener.accept().expect("a client");
-        let mut lines = BufReader::new(stream.try_clone().expect("a copy")).lines();
-        let mut stream = stream;
-        for reply in replies {
-            if reply.is_empty() {
-                return;
-            }
-            stream.write_all(reply.as_bytes()).expect("written");
-            let in_content = reply.starts_with("354");
-            let mut received = lines.by_ref().map_while(Result::ok);
-            let _ = received.find(|line| !in_content || line == ".");
+        for replies in scripts {
+            let (stream, _) = listener.accept().expect("a client");
+            speak(&stream, replies);
         }
     });
     port
+}
+
+fn speak(mut stream: &std::net::TcpStream, replies: &[&str]) {
+    let mut lines = BufReader::new(stream).lines();
+    for reply in replies {
+        if reply.is_empty() {
+            return;
+        }
+        stream.write_all(reply.as_bytes()).expect("written");
+        let in_content = reply.starts_with("354");
+        let mut received = lines.by_ref().map_while(Result::ok);
+        let _ = received.find(|line| !in_content || line == ".");
+    }
 }
 
 #[tokio::test]
@@ -308,6 +318,30 @@ async fn starttls_is_required_where_configured_and_the_certificate_checked() {
         .await;
     assert_eq!(attempt, AttemptOutcome::Delivered);
     assert_eq!(sink.received.lock().expect("a lock").len(), 1);
+}
+
+#[tokio::test]
+async fn opportunistic_tls_that_fails_does_not_keep_the_mail_back() {
+    const HELLO: &str = "220 here\r\n";
+    const OFFER: &str = "250-here\r\n250 STARTTLS\r\n";
+    const OK: &str = "250 ok\r\n";
+    // As Postfix answers without a usable key.
+    const NO_TLS: &[&str] = &[HELLO, OFFER, "454 4.7.0 TLS not available\r\n"];
+    const ACCEPTED: &[&str] = &[HELLO, OFFER, OK, OK, "354 go\r\n", OK];
+    for (security, is_delivered) in [
+        (SmtpSecurity::Opportunistic, true),
+        (SmtpSecurity::StartTls, false),
+    ] {
+        let port = scripted_connections(vec![NO_TLS, ACCEPTED]);
+        let attempt = post(port, security, true)
+            .send(&mail("ann@corp.example"))
+            .await;
+        assert_eq!(
+            attempt == AttemptOutcome::Delivered,
+            is_delivered,
+            "{attempt:?}"
+        );
+    }
 }
 
 #[tokio::test]

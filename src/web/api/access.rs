@@ -9,7 +9,7 @@ use super::input::{Body, Query};
 use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
 use super::setting_values::{SettingValues, patterns};
-use super::values::{Age, Limit, address};
+use super::values::{Age, Limit, address, check_number};
 use crate::access::{AccessSettings, Assignment, Key};
 use crate::domain::{DomainPattern, PortalName};
 use crate::operations::{
@@ -22,7 +22,7 @@ use crate::store::{Revision, WhatIf};
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Which {
+pub(super) struct SettingsQuery {
     /// The effective settings of this portal, instead of the site's.
     #[param(inline)]
     portal: Option<PortalName>,
@@ -33,10 +33,10 @@ pub(super) struct Which {
 
 pub(super) async fn show(
     call: Call,
-    Query(which): Query<Which>,
+    Query(query): Query<SettingsQuery>,
 ) -> Result<ApiJson<AccessView>, Problem> {
-    let portal = call.app.portal(which.portal)?;
-    let revision = match which.revision {
+    let portal = call.app.portal(query.portal)?;
+    let revision = match query.revision {
         Some(number) => find(&call, number).await?,
         None => call.app.store.access().await?,
     };
@@ -51,7 +51,7 @@ async fn find(call: &Call, number: u32) -> Result<Revision, Problem> {
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct HistoryPart {
+pub(super) struct HistoryQuery {
     /// Maximum number of revisions.
     #[param(inline)]
     limit: Limit,
@@ -62,17 +62,17 @@ pub(super) struct HistoryPart {
 
 pub(super) async fn history(
     call: Call,
-    Query(part): Query<HistoryPart>,
+    Query(query): Query<HistoryQuery>,
 ) -> Result<ListBody<RevisionEntry>, Problem> {
-    let after = part.after.map(|number| number.to_string());
-    let listed = list_revisions(&call.app.store, part.limit.page(after)).await?;
+    let after = query.after.map(|number| number.to_string());
+    let listed = list_revisions(&call.app.store, query.limit.page(after)).await?;
     Ok(listed.into())
 }
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Two {
+pub(super) struct DiffQuery {
     #[param(minimum = 0, maximum = 4_294_967_295_u32)]
     from: u32,
     /// A later revision; the current one by default.
@@ -82,10 +82,10 @@ pub(super) struct Two {
 
 pub(super) async fn diff(
     call: Call,
-    Query(two): Query<Two>,
+    Query(query): Query<DiffQuery>,
 ) -> Result<ApiJson<RevisionDifference>, Problem> {
-    let from = find(&call, two.from).await?;
-    let to = match two.to {
+    let from = find(&call, query.from).await?;
+    let to = match query.to {
         Some(number) => find(&call, number).await?,
         None => call.app.store.access().await?,
     };
@@ -95,7 +95,7 @@ pub(super) async fn diff(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Who {
+pub(super) struct AddressQuery {
     /// The sender's address.
     #[param(example = "bob@partner.example")]
     address: String,
@@ -106,11 +106,11 @@ pub(super) struct Who {
 
 pub(super) async fn test(
     call: Call,
-    Query(who): Query<Who>,
+    Query(query): Query<AddressQuery>,
 ) -> Result<ListBody<AddressVerdict>, Problem> {
-    let address = address("address", &who.address)?;
+    let address = address("address", &query.address)?;
     let config = call.app.config();
-    let portals = match call.app.portal(who.portal)? {
+    let portals = match call.app.portal(query.portal)? {
         Some(portal) => vec![portal],
         None => config
             .portals
@@ -229,9 +229,7 @@ pub(super) struct Patterns {
 
 impl Patterns {
     fn patterns(&self, key: Key) -> Result<Vec<DomainPattern>, Problem> {
-        if !(1..=1000).contains(&self.domains.len()) {
-            return Err(Problem::bad_input("domains: name 1 to 1000"));
-        }
+        check_number("domains", self.domains.len())?;
         patterns("domains", key, &self.domains)
     }
 }

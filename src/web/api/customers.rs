@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::BASE;
 use super::api_route::{Call, Serve};
-use super::input::{At, Body, Query, Whom};
+use super::input::{At, Body, IdOrAddress, Query};
 use super::output::{ApiJson, Created, ListBody};
 use super::problem::Problem;
 use super::values::Limit;
@@ -120,20 +120,23 @@ pub(super) async fn create(
 }
 
 /// Finds the account with this id or address.
-async fn find(call: &Call, whom: &Whom) -> Result<Account, Problem> {
-    let Whom(text) = whom;
+async fn find(call: &Call, customer: &IdOrAddress) -> Result<Account, Problem> {
+    let IdOrAddress(text) = customer;
     let found = find_customer(&call.app.store, text).await?;
     found.ok_or_else(|| Problem::not_found("account", text))
 }
 
-pub(super) async fn show(call: Call, At(whom): At<Whom>) -> Result<ApiJson<Account>, Problem> {
-    find(&call, &whom).await.map(ApiJson)
+pub(super) async fn show(
+    call: Call,
+    At(customer): At<IdOrAddress>,
+) -> Result<ApiJson<Account>, Problem> {
+    find(&call, &customer).await.map(ApiJson)
 }
 
 /// Makes a handler that applies the action to the account in the path.
-pub(super) fn act(action: CustomerAction) -> impl Serve<At<Whom>, ApiJson<Account>> {
-    move |call: Call, At(whom): At<Whom>| async move {
-        let account = find(&call, &whom).await?;
+pub(super) fn act(action: CustomerAction) -> impl Serve<At<IdOrAddress>, ApiJson<Account>> {
+    move |call: Call, At(customer): At<IdOrAddress>| async move {
+        let account = find(&call, &customer).await?;
         let by = call.holder.actor();
         let done = act_on_customer(&call.app.store, action, &account, by).await?;
         Ok(ApiJson(done.account))

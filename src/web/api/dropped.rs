@@ -12,7 +12,7 @@ use crate::domain::{
     DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
 };
 use crate::operations::{
-    DroppedMessage, MAX_BULK_ITEMS, RecoveryOutcome, list_recoverable, order_by_time,
+    DroppedMessage, MAX_BULK_ITEMS, RecoveryOutcome, Tally, list_recoverable, order_by_time,
     recover as decide_again, recover_many as decide_many_again, release_dropped,
     release_many_dropped,
 };
@@ -70,7 +70,7 @@ pub(super) async fn list(
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Ranking {
+pub(super) struct RankingQuery {
     /// Only messages since then; 30 days by default.
     #[param(inline)]
     since: Option<Age>,
@@ -83,10 +83,10 @@ pub(super) struct Ranking {
 
 pub(super) async fn domains(
     call: Call,
-    Query(ranking): Query<Ranking>,
+    Query(query): Query<RankingQuery>,
 ) -> Result<ListBody<DroppedDomain>, Problem> {
-    let since = ranking.since.unwrap_or(Age::days(30)).ago();
-    let page = ranking.limit.page(ranking.after);
+    let since = query.since.unwrap_or(Age::days(30)).ago();
+    let page = query.limit.page(query.after);
     Ok(call.app.store.dropped_domains(since, page).await?.into())
 }
 
@@ -182,7 +182,10 @@ pub(super) async fn recover_many(
     let portal = call.app.portal(wanted.portal)?;
     let ids = match (wanted.entries, wanted.domain) {
         (Some(entries), None) if entries.len() <= MAX_BULK_ITEMS => entries,
-        (Some(_), None) => return Err(Problem::bad_input("entries: name at most 1000")),
+        (Some(_), None) => {
+            let detail = format!("entries: name at most {MAX_BULK_ITEMS}");
+            return Err(Problem::bad_input(detail));
+        }
         (None, Some(domain)) => {
             let pattern = DomainPattern::parse(&domain)
                 .map_err(|error| Problem::of_field("domain", error))?;
@@ -196,7 +199,8 @@ pub(super) async fn recover_many(
     } else {
         decide_many_again(store, &config, ids, portal.as_ref(), &by).await?
     };
-    let items: Vec<_> = outcomes
+    let tally = Tally::of(&outcomes, RecoveryOutcome::is_request);
+    let items = outcomes
         .into_iter()
         .map(|(ledger, outcome)| {
             let (recovered, problem) = match outcome {
@@ -210,14 +214,9 @@ pub(super) async fn recover_many(
             }
         })
         .collect();
-    let is_back = |item: &&EntryRecovered| {
-        let taken = item.recovered.as_ref();
-        taken.is_some_and(|taken| taken.request.is_some())
-    };
-    let recovered = items.iter().filter(is_back).count();
     Ok(ApiJson(EntriesRecovered {
-        recovered,
-        left: items.len() - recovered,
+        recovered: tally.done,
+        left: tally.failed,
         items,
     }))
 }

@@ -7,8 +7,9 @@ use super::api_route::Call;
 use super::input::Body;
 use super::output::ApiJson;
 use super::problem::Problem;
+use super::values::check_number;
 use crate::domain::{AccountKind, EmailAddress, GroupName};
-use crate::operations::{ImportTally, ImportedPerson, MAX_BULK_ITEMS, PeopleLine, import_people};
+use crate::operations::{ImportTally, ImportedPerson, PeopleLine, import_people};
 use crate::store::Person;
 
 /// People to import, and whether this is a dry run.
@@ -71,9 +72,7 @@ pub(super) async fn import(
     call: Call,
     Body(wanted): Body<PeopleToImport>,
 ) -> Result<ApiJson<ImportReport>, Problem> {
-    if !(1..=MAX_BULK_ITEMS).contains(&wanted.people.len()) {
-        return Err(Problem::bad_input("people: name 1 to 1000"));
-    }
+    check_number("people", wanted.people.len())?;
     let lines = (1..).zip(&wanted.people).map(|(line, person)| PeopleLine {
         line,
         person: person.read(),

@@ -200,9 +200,9 @@ places! {
 }
 
 /// An account's id or its address.
-pub(super) struct Whom(pub String);
+pub(super) struct IdOrAddress(pub String);
 
-impl PathValue for Whom {
+impl PathValue for IdOrAddress {
     const WHAT: &'static str = "account";
     const NAME: &'static str = "customer";
 

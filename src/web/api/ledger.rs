@@ -95,7 +95,7 @@ pub(super) async fn raw(call: Call, At(id): At<LedgerId>) -> Result<Raw, Problem
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct What {
+pub(super) struct ExplainQuery {
     /// A ledger id, a request's id, a Message-ID or an address.
     #[param(min_length = 1, example = "ann@corp.example")]
     of: String,
@@ -110,17 +110,17 @@ pub(super) struct What {
 
 pub(super) async fn explain(
     call: Call,
-    Query(what): Query<What>,
+    Query(query): Query<ExplainQuery>,
 ) -> Result<ListBody<Explanation>, Problem> {
-    let text = what.of.trim();
-    if what.of.is_empty() {
+    let text = query.of.trim();
+    if query.of.is_empty() {
         return Err(Problem::bad_input("of: must not be empty"));
     }
     let store = &call.app.store;
     if let Some(entry) = operations::find_entry(store, text).await? {
         return Ok(ListBody::whole(vec![explain_entry(store, entry).await?]));
     }
-    let page: Page = what.limit.page(what.after);
+    let page: Page = query.limit.page(query.after);
     let by_message_id = LedgerFilter {
         message_id: Some(bare_message_id(text).to_owned()),
         page: page.clone(),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::api_route::Call;
-use super::input::{At, Body, Whom};
+use super::input::{At, Body, IdOrAddress};
 use super::output::ApiJson;
 use super::problem::{Problem, ProblemKind};
 use crate::domain::{AccountId, EmailAddress};
@@ -14,7 +14,7 @@ use crate::operations::{
 
 /// Finds the address of an account by its id, or takes the address as it is: a person need not have an
 /// account.
-async fn address_of(call: &Call, Whom(text): &Whom) -> Result<EmailAddress, Problem> {
+async fn address_of(call: &Call, IdOrAddress(text): &IdOrAddress) -> Result<EmailAddress, Problem> {
     if text.parse::<AccountId>().is_ok() {
         let found = find_customer(&call.app.store, text).await?;
         return found
@@ -24,8 +24,11 @@ async fn address_of(call: &Call, Whom(text): &Whom) -> Result<EmailAddress, Prob
     EmailAddress::parse_stored(text).map_err(|_| Problem::not_found("account", text))
 }
 
-pub(super) async fn export(call: Call, At(whom): At<Whom>) -> Result<ApiJson<PersonData>, Problem> {
-    let address = address_of(&call, &whom).await?;
+pub(super) async fn export(
+    call: Call,
+    At(customer): At<IdOrAddress>,
+) -> Result<ApiJson<PersonData>, Problem> {
+    let address = address_of(&call, &customer).await?;
     let data = collect_person_data(&call.app.store, &address).await?;
     data.map(ApiJson)
         .ok_or_else(|| Problem::not_found("message or account of", address))
@@ -58,9 +61,9 @@ pub(super) struct Erased {
 
 pub(super) async fn forget(
     call: Call,
-    (At(whom), Body(wanted)): (At<Whom>, Body<Forget>),
+    (At(customer), Body(wanted)): (At<IdOrAddress>, Body<Forget>),
 ) -> Result<ApiJson<Erased>, Problem> {
-    let address = address_of(&call, &whom).await?;
+    let address = address_of(&call, &customer).await?;
     if !wanted.address.eq_ignore_ascii_case(&address.to_string()) {
         return Err(Problem::of_field(
             "address",

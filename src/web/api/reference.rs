@@ -16,12 +16,23 @@ pub(super) struct Reference {
     schemas: Vec<Schema>,
 }
 
-/// A piece of prose: a paragraph, or a drawing whose line breaks and spaces count.
+/// A piece of prose.
 #[derive(Debug, Serialize, PartialEq, Eq)]
-struct Block {
-    is_drawing: bool,
-    /// Texts; every second one is code.
-    spans: Vec<String>,
+#[serde(tag = "kind", content = "content", rename_all = "snake_case")]
+enum Block {
+    Paragraph(Vec<Span>),
+    /// Its line breaks and spaces count.
+    Drawing(String),
+}
+
+/// A piece of a line.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+#[serde(tag = "kind", content = "text", rename_all = "snake_case")]
+enum Span {
+    Plain(String),
+    Code(String),
+    /// The name of a schema.
+    Schema(String),
 }
 
 /// The operations under one tag.
@@ -70,8 +81,7 @@ struct Field {
 /// A type in words, with the schemas that it names.
 #[derive(Debug, Default, Serialize)]
 struct Type {
-    /// Texts; every second one is the name of a schema.
-    spans: Vec<String>,
+    spans: Vec<Span>,
     /// Bounds, form and default, each in words.
     rules: Vec<String>,
 }
@@ -195,25 +205,20 @@ impl Type {
 
     /// Appends plain text.
     fn say(&mut self, words: &str) {
-        if self.spans.len() % 2 == 1 {
-            if let Some(last) = self.spans.last_mut() {
-                last.push_str(words);
-            }
-        } else {
-            self.spans.push(words.to_owned());
-        }
+        self.spans.push(Span::Plain(words.to_owned()));
     }
 
     fn add(&mut self, schema: &Value) {
         if let Some(name) = schema["$ref"].as_str() {
-            self.say("");
             let name = name.strip_prefix(SCHEMAS).unwrap_or(name);
-            self.spans.push(name.to_owned());
+            self.spans.push(Span::Schema(name.to_owned()));
             return;
         }
         for (keyword, joint) in [("oneOf", " or "), ("anyOf", " or "), ("allOf", " with ")] {
             for (place, part) in list(&schema[keyword]).iter().enumerate() {
-                self.say(if place == 0 { "" } else { joint });
+                if place > 0 {
+                    self.say(joint);
+                }
                 self.add(part);
             }
         }
@@ -308,26 +313,23 @@ fn description(property: &Value) -> &Value {
 fn prose(value: &Value) -> Vec<Block> {
     let mut blocks = Vec::new();
     for (place, part) in text(value).split("```").enumerate() {
-        let is_drawing = place % 2 == 1;
-        if is_drawing {
+        if place % 2 == 1 {
             let (_, drawing) = part.split_once('\n').unwrap_or(("", part));
-            blocks.push(Block {
-                is_drawing,
-                spans: vec![drawing.trim_end().to_owned()],
-            });
+            blocks.push(Block::Drawing(drawing.trim_end().to_owned()));
             continue;
         }
         let paragraphs = part.split("\n\n").map(str::trim);
-        blocks.extend(
-            paragraphs
-                .filter(|text| !text.is_empty())
-                .map(|text| Block {
-                    is_drawing,
-                    spans: text.split('`').map(str::to_owned).collect(),
-                }),
-        );
+        let paragraphs = paragraphs.filter(|text| !text.is_empty());
+        blocks.extend(paragraphs.map(|text| Block::Paragraph(spans(text))));
     }
     blocks
+}
+
+/// Plain text, and code between backticks.
+fn spans(text: &str) -> Vec<Span> {
+    let kinds = [Span::Plain as fn(String) -> Span, Span::Code];
+    let pieces = text.split('`').zip(kinds.iter().cycle());
+    pieces.map(|(piece, kind)| kind(piece.to_owned())).collect()
 }
 
 fn text(value: &Value) -> String {
@@ -350,59 +352,4 @@ fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn words(schema: &Value) -> String {
-        Type::of(schema).spans.concat()
-    }
-
-    #[test]
-    fn a_type_is_said_in_words() {
-        for (schema, expected) in [
-            (json!({"type": "string"}), "string"),
-            (json!({"type": ["string", "null"]}), "string or null"),
-            (json!({"$ref": "#/components/schemas/Kind"}), "Kind"),
-            (
-                json!({"oneOf": [{"$ref": "#/components/schemas/Kind"}, {"type": "null"}]}),
-                "Kind or null",
-            ),
-            (
-                json!({"type": "array", "items": {"$ref": "#/components/schemas/Kind"}}),
-                "list of Kind",
-            ),
-            (
-                json!({"type": "object", "additionalProperties": {"type": "integer"}}),
-                "object of integer",
-            ),
-            (json!({"type": "string", "enum": ["a", "b"]}), "a, b"),
-            (
-                json!({"type": "object", "properties": {"a": {"type": "string"}}}),
-                "object { a: string }",
-            ),
-        ] {
-            assert_eq!(words(&schema), expected);
-        }
-    }
-
-    #[test]
-    fn every_second_span_of_a_type_is_a_schema() {
-        let kind = json!({"oneOf": [
-            {"$ref": "#/components/schemas/Kind"},
-            {"type": "array", "items": {"$ref": "#/components/schemas/Role"}},
-        ]});
-        assert_eq!(Type::of(&kind).spans, ["", "Kind", " or list of ", "Role"]);
-    }
-
-    #[test]
-    fn descriptions_have_paragraphs_code_and_drawings() {
-        let blocks = prose(&json!(
-            "One `code`.\n\nTwo.\n\n```text\n a ─► b\n```\n\nThree."
-        ));
-        let spans: Vec<_> = blocks.iter().map(|block| block.spans.join("|")).collect();
-        assert_eq!(spans, ["One |code|.", "Two.", " a ─► b", "Three."]);
-        assert!(blocks[2].is_drawing);
-    }
-}
+mod tests;

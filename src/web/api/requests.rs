@@ -8,10 +8,10 @@ use super::api_route::{Call, Serve};
 use super::input::{At, Body, Query};
 use super::output::{ApiJson, ListBody, Raw};
 use super::problem::{Problem, ProblemBody};
-use super::values::{Age, Limit, address};
+use super::values::{Age, Limit, address, check_number};
 use crate::domain::{PortalName, Reason, RequestId, RequestState, Timestamp};
 use crate::operations::{
-    MAX_BULK_ITEMS, RequestAction, WaitingCauses, act_on_request, act_on_requests, earlier,
+    MAX_BULK_ITEMS, RequestAction, Tally, WaitingCauses, act_on_request, act_on_requests, earlier,
     order_by_time,
 };
 use crate::store::{ListOrder, Page, Request, RequestFilter};
@@ -100,8 +100,8 @@ pub(super) fn act(action: RequestAction) -> impl Serve<At<RequestId>, ApiJson<Re
 /// Requests by their ids.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"requests": ["01J9ZQ4D8N0VXB7T3WKE5M2R6C"]}))]
-pub(super) struct Several {
+#[schema(as = Several, example = json!({"requests": ["01J9ZQ4D8N0VXB7T3WKE5M2R6C"]}))]
+pub(super) struct RequestsToChange {
     #[schema(min_items = 1, max_items = 1000)]
     requests: Vec<RequestId>,
 }
@@ -110,7 +110,7 @@ pub(super) struct Several {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Failed, example = json!({"all_failed": true, "portal": "it"}))]
-pub(super) struct Again {
+pub(super) struct RequestsToRetry {
     #[schema(min_items = 1, max_items = 1000)]
     requests: Option<Vec<RequestId>>,
     /// The oldest failed requests, up to 1000; repeat with `next` as `after` until it is null. Those whose retry is
@@ -144,25 +144,27 @@ pub(super) struct RequestDone {
 /// Makes a handler that applies the action to many requests.
 pub(super) fn act_on_many(
     action: RequestAction,
-) -> impl Serve<Body<Several>, ApiJson<RequestsDone>> {
-    move |call: Call, Body(several): Body<Several>| async move {
-        many(&call, action, check_number(several.requests)?).await
+) -> impl Serve<Body<RequestsToChange>, ApiJson<RequestsDone>> {
+    move |call: Call, Body(wanted): Body<RequestsToChange>| async move {
+        check_number("requests", wanted.requests.len())?;
+        many(&call, action, wanted.requests).await
     }
 }
 
 pub(super) async fn retry_many(
     call: Call,
-    Body(again): Body<Again>,
+    Body(wanted): Body<RequestsToRetry>,
 ) -> Result<ApiJson<RequestsDone>, Problem> {
-    let portal = call.app.listed_portal(again.portal).await?;
-    match (again.requests, again.all_failed) {
-        (Some(requests), false) if portal.is_none() && again.after.is_none() => {
-            many(&call, RequestAction::Retry, check_number(requests)?).await
+    let portal = call.app.listed_portal(wanted.portal).await?;
+    match (wanted.requests, wanted.all_failed) {
+        (Some(requests), false) if portal.is_none() && wanted.after.is_none() => {
+            check_number("requests", requests.len())?;
+            many(&call, RequestAction::Retry, requests).await
         }
         (None, true) => {
             let page = Page {
                 limit: MAX_BULK_ITEMS,
-                after: again.after,
+                after: wanted.after,
             };
             retry_failed(&call, portal, page).await
         }
@@ -194,14 +196,6 @@ pub(super) async fn retry_failed(
     Ok(answer)
 }
 
-fn check_number(requests: Vec<RequestId>) -> Result<Vec<RequestId>, Problem> {
-    if (1..=MAX_BULK_ITEMS).contains(&requests.len()) {
-        Ok(requests)
-    } else {
-        Err(Problem::bad_input("requests: name 1 to 1000"))
-    }
-}
-
 async fn many(
     call: &Call,
     action: RequestAction,
@@ -209,7 +203,8 @@ async fn many(
 ) -> Result<ApiJson<RequestsDone>, Problem> {
     let (config, by) = (call.app.config(), call.holder.actor());
     let outcomes = act_on_requests(&call.app.store, &config, action, ids, &by).await?;
-    let items: Vec<_> = outcomes
+    let tally = Tally::of(&outcomes, |_| true);
+    let items = outcomes
         .into_iter()
         .map(|(id, outcome)| {
             let (request, problem) = match outcome {
@@ -223,10 +218,9 @@ async fn many(
             }
         })
         .collect();
-    let done = items.iter().filter(|item| item.request.is_some()).count();
     Ok(ApiJson(RequestsDone {
-        done,
-        failed: items.len() - done,
+        done: tally.done,
+        failed: tally.failed,
         items,
         next: None,
     }))

@@ -10,6 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::problem::Problem;
 use crate::config::parse_time;
 use crate::domain::{EmailAddress, Timestamp};
+use crate::operations::{MAX_BULK_ITEMS, ago};
 use crate::store::Page;
 
 /// Maximum number of rows on one page of a list.
@@ -75,12 +76,9 @@ impl Age {
         Self(Duration::from_hours(24 * days))
     }
 
-    /// The time that long ago, in the database's precision.
+    /// The time that long ago.
     pub fn ago(self) -> Timestamp {
-        let then = Timestamp::now()
-            .checked_sub(self.0)
-            .unwrap_or(Timestamp::MIN);
-        Timestamp::from_millisecond(then.as_millisecond()).unwrap_or(then)
+        ago(self.0)
     }
 }
 
@@ -122,6 +120,15 @@ impl ToSchema for Age {}
 pub(super) fn address(place: &str, text: &str) -> Result<EmailAddress, Problem> {
     EmailAddress::parse(text)
         .map_err(|error| Problem::of_field(place, format_args!("{text:?}: {error}")))
+}
+
+/// Checks the number of items of the list that stands at `place` of a request.
+pub(super) fn check_number(place: &str, items: usize) -> Result<(), Problem> {
+    if (1..=MAX_BULK_ITEMS).contains(&items) {
+        return Ok(());
+    }
+    let detail = format!("{place}: name 1 to {MAX_BULK_ITEMS}");
+    Err(Problem::bad_input(detail))
 }
 
 #[cfg(test)]

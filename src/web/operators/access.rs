@@ -23,7 +23,9 @@ use super::simulate::warning_lines;
 use super::{AppState, when};
 use crate::access::{AccessSettings, Key};
 use crate::domain::PortalName;
-use crate::operations::{ChangeTerms, block_unlisted, change_settings, list_revisions};
+use crate::operations::{
+    ChangeTerms, block_unlisted, change_settings, list_revisions, parse_settings,
+};
 use crate::store::{Page, Revision, StoreError};
 use crate::web::page::WebPage;
 
@@ -70,12 +72,8 @@ pub(super) async fn submit(
     FormFields(sent): FormFields,
 ) -> Result<Response, Error> {
     let portal = call.app.portal(&sent)?;
-    let step = sent
-        .read("action", Step::from_name)?
-        .ok_or_else(|| Error::Malformed("The form has no action.".to_owned()))?;
-    let base: u64 = sent
-        .read("revision", |text| text.parse().ok())?
-        .ok_or_else(|| Error::Malformed("The form has no revision.".to_owned()))?;
+    let step = sent.require("action", Step::from_name)?;
+    let base: u64 = sent.require("revision", |text| text.parse().ok())?;
     let revision = call.app.store().access().await?;
     let typed = View {
         portal: portal.as_ref(),
@@ -195,8 +193,7 @@ impl AppState {
     /// Parses the settings of a file, as the export writes it.
     fn settings_of_file(&self, sent: &Fields) -> Result<AccessSettings, String> {
         let text = sent.exactly("file").unwrap_or_default();
-        let draft: AccessSettings =
-            toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        let draft = parse_settings(text)?;
         let config = self.config();
         match draft
             .portals
@@ -254,10 +251,7 @@ impl AppState {
             })
             .collect();
         let settings = &view.revision.settings;
-        let warnings = match view.portal {
-            Some(_) => settings.effective(view.portal).warnings(),
-            None => settings.warnings(),
-        };
+        let warnings = settings.warnings_for(view.portal);
         Ok(operator.page(
             "operators/access.html",
             context! {

@@ -47,9 +47,7 @@ pub(super) async fn submit(
     FormFields(sent): FormFields,
 ) -> Result<Response, Error> {
     let pattern = read_domain(&sent)?;
-    let base: u64 = sent
-        .read("revision", |text| text.parse().ok())?
-        .ok_or_else(|| Error::Malformed("The form has no revision.".to_owned()))?;
+    let base: u64 = sent.require("revision", |text| text.parse().ok())?;
     let terms = ChangeTerms {
         by: call.operator.actor(),
         dry_run: false,

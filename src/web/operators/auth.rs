@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
 use axum::handler::Handler;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
@@ -23,7 +23,7 @@ use url::form_urlencoded;
 
 use super::error::Error;
 use super::login::SESSION;
-use super::{AppState, MAX_BODY};
+use super::{AppState, MAX_BODY, MAX_OPEN_BODY};
 use crate::domain::{
     Actor, DestinationName, Interface, OperatorName, Role, Timestamp, Token, TokenHash,
 };
@@ -70,8 +70,12 @@ impl PageRoute {
             required: self.required,
             reads: self.method == Method::GET,
         };
+        let handler = match self.required {
+            Some(_) => self.handler,
+            None => self.handler.layer(DefaultBodyLimit::max(MAX_OPEN_BODY)),
+        };
         let gate = middleware::from_fn_with_state(state, gate);
-        (self.path, self.handler.layer(gate))
+        (self.path, handler.layer(gate))
     }
 }
 
@@ -81,7 +85,8 @@ pub(super) struct CurrentOperator {
     pub name: OperatorName,
     pub role: Role,
     pub key: TokenHash,
-    pub signed_in_at: Timestamp,
+    /// None if the provider did not say when it authenticated the person.
+    pub signed_in_at: Option<Timestamp>,
     /// The CSRF token in every form of this session. It is derived from the session's key, which cannot be
     /// computed from it.
     pub csrf: String,
@@ -173,7 +178,7 @@ impl Guard {
         least: Role,
         request: Request,
     ) -> Result<(CurrentOperator, Request), Response> {
-        let Some(operator) = visitor(&self.app, request.headers())
+        let Some(mut operator) = visitor(&self.app, request.headers())
             .await
             .map_err(IntoResponse::into_response)?
         else {
@@ -188,7 +193,6 @@ impl Guard {
         if operator.role < least {
             return Err(operator.complete(Error::Role(least).into_response()));
         }
-        let mut operator = operator;
         let config = self.app.config();
         let down = list_down(self.app.store(), &config).await;
         let down = down.map_err(|error| operator.complete(Error::from(error).into_response()))?;
@@ -230,7 +234,11 @@ pub(super) fn login_address(to: &str) -> String {
     format!("/login?to={to}")
 }
 
-async fn visitor(app: &AppState, headers: &HeaderMap) -> Result<Option<CurrentOperator>, Error> {
+/// The operator of the session that the request's cookie names; None without a valid one.
+pub(super) async fn visitor(
+    app: &AppState,
+    headers: &HeaderMap,
+) -> Result<Option<CurrentOperator>, Error> {
     let Some(key) = app.session_cookie(headers).read(headers) else {
         return Ok(None);
     };
@@ -248,7 +256,7 @@ async fn visitor(app: &AppState, headers: &HeaderMap) -> Result<Option<CurrentOp
         name: holder.name,
         role: holder.role,
         key: hash,
-        signed_in_at: holder.created_at,
+        signed_in_at: holder.signed_in_at,
         csrf: csrf(&key),
         down: Vec::new(),
         shares: app.store().duty_interval().is_some(),

@@ -231,9 +231,7 @@ pub(super) async fn act(
     Path(id): Path<String>,
     FormFields(sent): FormFields,
 ) -> Result<Redirect, Error> {
-    let action = sent
-        .read("action", CustomerAction::from_name)?
-        .ok_or_else(|| Error::Malformed("The form has no action.".to_owned()))?;
+    let action = sent.require("action", CustomerAction::from_name)?;
     let account = find(&call.app, &id).await?;
     act_on_customer(call.app.store(), action, &account, call.operator.actor()).await?;
     let done = action.outcome();

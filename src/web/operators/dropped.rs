@@ -87,9 +87,7 @@ pub(super) async fn list(
         .store()
         .recent_entries(filter(&asked, &config, asked.page())?)
         .await?;
-    let since = Timestamp::now()
-        .saturating_sub(PREVIEW_PERIOD)
-        .unwrap_or(Timestamp::MIN);
+    let since = Timestamp::now() - PREVIEW_PERIOD;
     let ranked = Page::first(RANKED);
     let domains = call.app.store().dropped_domains(since, ranked).await?;
     Ok(call.operator.page(
@@ -194,9 +192,7 @@ fn report(
 
 /// Releases one message as it is.
 async fn release(call: &PageCall, sent: &Fields) -> Result<Response, Error> {
-    let ledger: LedgerId = sent
-        .read("ledger", |text| text.parse().ok())?
-        .ok_or_else(|| Error::Malformed("The form names no ledger entry.".to_owned()))?;
+    let ledger: LedgerId = sent.require("ledger", |text| text.parse().ok())?;
     let named = read_named_sender(sent)?;
     let (config, by) = (call.app.config(), call.operator.actor());
     release_dropped(call.app.store(), &config, ledger, named, None, by).await?;

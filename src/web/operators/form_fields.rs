@@ -3,6 +3,7 @@
 
 use axum::Form;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use minijinja::{Value, context};
 use url::form_urlencoded;
@@ -95,8 +96,17 @@ impl Fields {
             .transpose()
     }
 
+    /// Parses a value that a form must have.
+    ///
+    /// # Errors
+    /// `Malformed` if it is missing or cannot be parsed.
+    pub fn require<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Error> {
+        self.read(name, parse)?
+            .ok_or_else(|| Error::Malformed(format!("The form has no {name}.")))
+    }
+
     /// True if a field of the filter has a value.
-    pub fn is_filtered(&self) -> bool {
+    fn is_filtered(&self) -> bool {
         let mut filled = self.0.iter().filter(|(_, value)| !value.is_empty());
         filled.any(|(name, _)| {
             !PAGE_FIELDS.contains(&name.as_str()) && !["sort", "refresh"].contains(&name.as_str())
@@ -260,7 +270,10 @@ impl<S: Send + Sync> FromRequest<S> for FormFields {
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         let Form(pairs) = Form::from_request(request, state)
             .await
-            .map_err(|error| Error::Malformed(error.body_text()))?;
+            .map_err(|error| match error.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge,
+                _ => Error::Malformed(error.body_text()),
+            })?;
         Ok(Self(Fields(pairs)))
     }
 }

@@ -130,7 +130,7 @@ pub(super) async fn show(
             message_id => facts.message_id.as_deref().map(one_line),
             size => facts.size,
             class => facts.class().as_str(),
-            automatic => evidence(facts.automatic.as_ref().or(facts.presumed_automatic.as_ref())),
+            automatic => evidence(facts.automatic_evidence()),
             bulk => evidence(facts.bulk.as_ref()),
             authentication => facts.authentication.summary().as_deref().map(one_line),
             account => account.map(|account| Value::from(Serde(account))),

@@ -74,6 +74,10 @@ use sso::AttemptLimits;
 /// Maximum size of a form, in octets. The largest forms are lists of domains.
 const MAX_BODY: usize = 1024 * 1024;
 
+/// Maximum size of a form of somebody without a session, in octets: a name, a password and the path to continue to.
+/// Parsed, a form of short fields takes 40 times its size.
+const MAX_OPEN_BODY: usize = 32 * 1024;
+
 /// Maximum passwords that are hashed concurrently, at 19 MiB each.
 const MAX_HASHING: usize = 2;
 

@@ -7,7 +7,7 @@ use minijinja::context;
 use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
-use super::recent_sign_in::TOO_OLD;
+use super::recent_sign_in::explain_refusal;
 use super::{AppState, when};
 use crate::domain::{OperatorName, Password, PasswordHash, Role, Timestamp, TokenScope};
 use crate::operations::{
@@ -95,7 +95,7 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
     // Ending access needs no recent sign-in: in an emergency it must be quick, and it gives nobody access.
     let gives_access = matches!(form.one("action"), Some("add" | "password" | "reset-totp"));
     if gives_access && !call.operator.has_recent_sign_in() {
-        let page = render_refusal(&call, &form, TOO_OLD.to_owned()).await?;
+        let page = render_refusal(&call, &form, explain_refusal()).await?;
         return Ok(page.with_status(StatusCode::FORBIDDEN).into_response());
     }
     let is_me = name == call.operator.name;

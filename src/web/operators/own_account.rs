@@ -8,7 +8,7 @@ use minijinja::{Value, context};
 use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
-use super::recent_sign_in::TOO_OLD;
+use super::recent_sign_in::explain_refusal;
 use super::second_factor::describe;
 use super::when;
 use crate::domain::{Role, Timestamp, TokenScope};
@@ -106,7 +106,7 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
             Ok(Redirect::to("/login").into_response())
         }
         Some("token") if !call.operator.has_recent_sign_in() => {
-            let notice = context! { fault => TOO_OLD, ..describe_form(&call, &form) };
+            let notice = context! { fault => explain_refusal(), ..describe_form(&call, &form) };
             let page = render(&call, notice).await?;
             Ok(page.with_status(StatusCode::FORBIDDEN).into_response())
         }

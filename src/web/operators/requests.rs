@@ -67,11 +67,7 @@ const FILTER: [&str; 8] = [
 pub(super) fn filter(fields: &Fields, config: &Config, page: Part) -> Result<RequestFilter, Error> {
     let period = Period::read(fields, &config.site.time_zone)?;
     let age = fields.read("age", |name| AGES.iter().find(|age| age.name == name))?;
-    let then = age.map(|age| {
-        Timestamp::now()
-            .saturating_sub(SignedDuration::from_hours(age.hours))
-            .unwrap_or(Timestamp::MIN)
-    });
+    let then = age.map(|age| Timestamp::now() - SignedDuration::from_hours(age.hours));
     let over = age.is_some_and(|age| age.over);
     Ok(RequestFilter {
         state: fields.read("state", RequestState::from_name)?,
@@ -212,9 +208,7 @@ fn row_with_error(request: &Request, causes: &WaitingCauses<'_>) -> Value {
 }
 
 pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<Response, Error> {
-    let act = sent
-        .read("action", RequestAction::from_name)?
-        .ok_or_else(|| Error::Malformed("The form has no action.".to_owned()))?;
+    let act = sent.require("action", RequestAction::from_name)?;
     if sent.one("ask").is_some() {
         return ask(&call, &sent, act).await;
     }

@@ -14,10 +14,12 @@ use governor::{DefaultDirectRateLimiter, RateLimiter};
 use minijinja::context;
 
 use super::AppState;
+use super::auth::visitor;
 use super::error::Error;
 use super::failed_login_report::LoginFailure;
 use super::form_fields::QueryFields;
 use super::login::{self, SESSION};
+use super::recent_sign_in::PROVIDER_MAX_AGE;
 use crate::operations::{SignInOutcome, begin_sign_in, sign_in_operator, take_attempt};
 use crate::sso::{Callback, LoginSecret, Provider, SsoError};
 use crate::store::AttemptPurpose;
@@ -57,24 +59,24 @@ impl AttemptLimits {
 }
 
 /// The provider, the address of these pages, and their cookie.
-struct Way {
+struct SsoLogin {
     provider: Arc<Provider>,
     own_url: String,
     cookie: SecretCookie,
 }
 
-impl Way {
+impl SsoLogin {
     fn return_to(&self) -> String {
         format!("{}/login/sso/callback", self.own_url)
     }
 }
 
 impl AppState {
-    /// The way to the provider. None if operators do not sign in there.
-    fn way(&self) -> Option<Way> {
+    /// The login at the provider. None if operators do not sign in there.
+    fn sso_login(&self) -> Option<SsoLogin> {
         let config = self.config();
         let own_url = sso_url(&config)?.to_owned();
-        Some(Way {
+        Some(SsoLogin {
             provider: self.sso.provider(&config)?,
             cookie: SecretCookie::of_attempt("vestibule_sign_in", self.is_https()),
             own_url,
@@ -83,9 +85,9 @@ impl AppState {
 
     /// The URL that ends the session at the provider. None if that is not possible.
     pub(super) async fn provider_logout(&self) -> Option<String> {
-        let way = self.way()?;
-        let return_to = format!("{}/login", way.own_url);
-        way.provider.logout_url(&return_to).await.ok().flatten()
+        let sso = self.sso_login()?;
+        let return_to = format!("{}/login", sso.own_url);
+        sso.provider.logout_url(&return_to).await.ok().flatten()
     }
 }
 
@@ -105,22 +107,29 @@ pub(super) async fn begin(
     headers: HeaderMap,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let way = app.way().ok_or(Error::NotFound("page"))?;
+    let sso = app.sso_login().ok_or(Error::NotFound("page"))?;
     let peer = peer.map(|Extension(peer)| peer);
     let client = rate_limit::client(peer, &headers, &app.config().http.trusted_proxies);
     if !app.attempts.take(client) {
         return Ok(too_many());
     }
     let to = login::destination(&query).to_owned();
-    let secret = begin_sign_in(app.store(), AttemptPurpose::Operator { to }).await?;
-    let url = way
+    // Whoever signs in again during a session needs a recent sign-in.
+    let visitor = visitor(&app, &headers).await?;
+    let recent = visitor.is_some_and(|operator| !operator.has_recent_sign_in());
+    let secret = begin_sign_in(app.store(), AttemptPurpose::Operator { to, recent }).await?;
+    let url = sso
         .provider
-        .authorization_url(&secret, &way.return_to())
+        .authorization_url(
+            &secret,
+            &sso.return_to(),
+            recent.then_some(PROVIDER_MAX_AGE),
+        )
         .await;
     match url {
         Ok(url) => {
             let mut response = Redirect::to(&url).into_response();
-            way.cookie.set(&secret.reveal(), &mut response);
+            sso.cookie.set(&secret.reveal(), &mut response);
             Ok(response)
         }
         Err(error) => {
@@ -137,13 +146,13 @@ pub(super) async fn callback(
     headers: HeaderMap,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let way = app.way().ok_or(Error::NotFound("page"))?;
+    let sso = app.sso_login().ok_or(Error::NotFound("page"))?;
     let peer = peer.map(|Extension(peer)| peer);
     let client = rate_limit::client(peer, &headers, &app.config().http.trusted_proxies);
     if !app.attempts.of_client.take(client) {
         return Ok(too_many());
     }
-    let Some(token) = way.cookie.read(&headers) else {
+    let Some(token) = sso.cookie.read(&headers) else {
         return Ok(explain(&SsoError::Foreign("the sign-in cookie is missing")));
     };
     let secret = LoginSecret::new(token);
@@ -151,9 +160,9 @@ pub(super) async fn callback(
     if !answer.belongs_to(&secret) {
         return Ok(explain(&SsoError::Foreign("another state")));
     }
-    let finished = app.finish(&way, &secret, answer, client, &headers).await;
+    let finished = app.finish(&sso, &secret, answer, client, &headers).await;
     let mut response = finished?;
-    way.cookie.remove(&mut response);
+    sso.cookie.remove(&mut response);
     Ok(response)
 }
 
@@ -165,19 +174,23 @@ fn too_many() -> Response {
 impl AppState {
     async fn finish(
         &self,
-        way: &Way,
+        sso: &SsoLogin,
         secret: &LoginSecret,
         answer: Callback,
         client: std::net::IpAddr,
         headers: &HeaderMap,
     ) -> Result<Response, Error> {
-        let Some(AttemptPurpose::Operator { to }) =
+        let Some(AttemptPurpose::Operator { to, recent }) =
             take_attempt(self.store(), secret.hash()).await?
         else {
             return Ok(explain(&SsoError::Foreign("no such attempt")));
         };
-        let return_to = way.return_to();
-        let signed_in = way.provider.sign_in(secret, answer, &return_to).await;
+        let return_to = sso.return_to();
+        let max_age = recent.then_some(PROVIDER_MAX_AGE);
+        let signed_in = sso
+            .provider
+            .sign_in(secret, answer, &return_to, max_age)
+            .await;
         let person = match signed_in {
             Ok(person) => person,
             Err(error) => {

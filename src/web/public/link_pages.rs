@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use minijinja::{Value, context};
 
 use super::super::display::one_line;
-use super::WebPage;
 use super::sso::is_offered;
+use super::{NEW_LINK, WebPage};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, PortalName, RequestId, Timestamp, Token};
 use crate::operations::WaitingCauses;
@@ -162,7 +162,7 @@ pub(super) fn refusal_page(config: &Config, refusal: &Refusal) -> WebPage {
     let passed_on = refusal.passed_on.iter().map(|name| {
         context! {
             title => title(config, name),
-            contact => contact(config, config.portal(name)).unwrap_or_default(),
+            contact => config.contact(config.portal(name)).unwrap_or_default(),
         }
     });
     WebPage::new(
@@ -179,11 +179,13 @@ pub(super) fn refusal_page(config: &Config, refusal: &Refusal) -> WebPage {
     )
 }
 
-/// Contact of a portal, else that of the site.
-fn contact<'a>(config: &'a Config, portal: Option<&'a Portal>) -> Option<&'a str> {
-    portal
-        .and_then(|portal| portal.contact.as_deref())
-        .or(config.site.contact.as_deref())
+/// The same without the form that withdraws the refusal, which only the page of the link itself can send.
+pub(super) fn refusal_page_without_token(config: &Config, refusal: Refusal) -> WebPage {
+    let refusal = Refusal {
+        valid_until: None,
+        ..refusal
+    };
+    refusal_page(config, &refusal)
 }
 
 /// The page for a refusal that came too late: the address stays verified. Names the contact of the portal concerned
@@ -199,7 +201,7 @@ pub(super) fn page_if_refused_too_late(
         (None, [only]) => Some(only),
         (None, _) => None,
     };
-    let contact = contact(config, portal);
+    let contact = config.contact(portal);
     let whom = match contact {
         Some(_) => "refused.too_late_contact",
         None => "refused.too_late_nobody",
@@ -217,6 +219,11 @@ pub(super) fn page_if_refused_too_late(
 
 pub(super) fn expired_link_page(token: &Token) -> WebPage {
     WebPage::new("expired.html", context! { token => token.reveal() })
+}
+
+/// The same where the token is not known: it leads to the form that asks for the address.
+pub(super) fn expired_page_without_token() -> WebPage {
+    WebPage::message("expired.title", &["expired.lead"]).with_links(&[NEW_LINK])
 }
 
 fn describe(config: &Config, request: &WaitingRequest) -> Value {

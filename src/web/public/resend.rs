@@ -83,9 +83,8 @@ pub(super) fn no_mail(config: &Config, portal: Option<&Portal>) -> (&'static str
         (None, [only]) => Some(only),
         (portal, _) => portal,
     };
-    let of_portal = portal.and_then(|portal| portal.contact.clone());
-    match of_portal.or_else(|| config.site.contact.clone()) {
-        Some(contact) => ("resend.no_mail_contact", contact),
+    match config.contact(portal) {
+        Some(contact) => ("resend.no_mail_contact", contact.to_owned()),
         None => ("resend.no_mail_nobody", String::new()),
     }
 }

@@ -151,8 +151,7 @@ pub(super) fn closed_page(
     address: &EmailAddress,
     portal: Option<&Portal>,
 ) -> WebPage {
-    let contact = portal.and_then(|portal| portal.contact.as_deref());
-    let contact = contact.or(config.site.contact.as_deref());
+    let contact = config.contact(portal);
     let lines: &[&str] = match contact {
         Some(_) => &["sign_up.closed_lead", "sign_up.closed_contact"],
         None => &["sign_up.closed_lead"],

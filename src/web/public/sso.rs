@@ -12,7 +12,10 @@ use axum::response::{IntoResponse, Response};
 use minijinja::context;
 use url::form_urlencoded;
 
-use super::link_pages::{list_released, page_after_verification, page_if_verified_before};
+use super::link_pages::{
+    expired_page_without_token, list_released, page_after_verification, page_if_verified_before,
+    refusal_page_without_token,
+};
 use super::{AppState, Client, PageError, WebPage};
 use crate::config::Config;
 use crate::domain::{EmailAddress, Timestamp, Token, TokenHash, VerificationMethod};
@@ -84,7 +87,7 @@ impl AppState {
         let provider = self.provider(&config)?;
         let secret = begin_sign_in(self.store(), purpose).await?;
         let url = provider
-            .authorization_url(&secret, &return_to(&config))
+            .authorization_url(&secret, &return_to(&config), None)
             .await;
         let url = match url {
             Ok(url) => url,
@@ -107,7 +110,9 @@ impl AppState {
             return Ok(refuse(StatusCode::BAD_REQUEST, "sso.begin_again"));
         };
         let provider = self.provider(config)?;
-        let person = provider.sign_in(secret, callback, &return_to(config)).await;
+        let person = provider
+            .sign_in(secret, callback, &return_to(config), None)
+            .await;
         let page = match person {
             Ok(person) => self.verify_by_sso(config, token, choice, person).await?,
             Err(error) => explain(&error),
@@ -145,9 +150,9 @@ impl AppState {
                 let refused = refused.into_iter().map(|offer| offer.request);
                 (address, refused.collect(), portal)
             }
-            Link::Refused(_) | Link::Expired | Link::Unknown => {
-                return Err(PageError::InvalidLink);
-            }
+            Link::Refused(refusal) => return Ok(refusal_page_without_token(config, refusal)),
+            Link::Expired => return Ok(expired_page_without_token()),
+            Link::Unknown => return Err(PageError::InvalidLink),
         };
         if !is_offered(config, &address) || person.verified_address.as_ref() != Some(&address) {
             events::sso_failed(&"the provider does not confirm that the address is the person's");
@@ -168,9 +173,8 @@ impl AppState {
                 address, released, ..
             } => page_if_verified_before(config, &address, portal.as_ref())
                 .with(list_released(&causes, &known, &released)),
-            VerificationOutcome::Expired | VerificationOutcome::Unknown => {
-                return Err(PageError::InvalidLink);
-            }
+            VerificationOutcome::Expired => return Ok(expired_page_without_token()),
+            VerificationOutcome::Unknown => return Err(PageError::InvalidLink),
         };
         Ok(page.with(context! { denied => denied }))
     }

@@ -91,6 +91,19 @@ fn a_backup_overwrites_nothing() {
 }
 
 #[test]
+fn the_remains_of_an_interrupted_backup_are_named() {
+    let harness = Harness::new();
+    let remains = harness.write("copy.db.incomplete", "");
+    let file = harness.path("copy.db").display().to_string();
+    let ran = harness.run(&["backup", &file]);
+    assert_eq!(ran.status, 1);
+    let said = format!("{remains}: it is left over from a backup that was interrupted");
+    assert!(ran.err.contains(&said), "{}", ran.err);
+    std::fs::remove_file(remains).expect("removed");
+    assert_eq!(harness.run(&["backup", &file]).status, 0);
+}
+
+#[test]
 fn a_copy_of_a_damaged_database_is_not_kept() {
     let harness = Harness::new();
     for _ in 0..20 {
@@ -110,7 +123,9 @@ fn a_copy_of_a_damaged_database_is_not_kept() {
     let file = harness.path("copy.db");
     let ran = harness.run(&["backup", &file.display().to_string()]);
     assert_eq!(ran.status, 1, "{}", ran.err);
-    assert!(ran.err.contains("damaged"), "{}", ran.err);
+    // The copy may be damaged although the database is not.
+    let said = format!("{}: the copy was damaged, and was deleted", file.display());
+    assert!(ran.err.contains(&said), "{}", ran.err);
     assert!(!file.exists());
     assert!(!harness.path("copy.db.incomplete").exists());
     let (status, findings) = doctor(&harness);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::support::client::{http, send};
-use crate::support::harness::{Harness, STANDARD, wait_for};
+use crate::support::harness::{Harness, STANDARD, Signal, wait_for};
 
 const ALERTS: &str = include_str!("../../../config/prometheus-alerts.yml");
 const DASHBOARD: &str = include_str!("../../../config/grafana-dashboard.json");
@@ -46,8 +46,8 @@ fn events_are_counted() {
     });
 }
 
-#[test]
-fn an_outage_that_an_operator_ends_is_logged_as_ended() {
+/// A daemon whose destination is down.
+fn start_with_outage() -> Harness {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let closed = listener.local_addr().expect("bound");
     drop(listener);
@@ -64,13 +64,35 @@ fn an_outage_that_an_operator_ends_is_logged_as_ended() {
         let queues = harness.json(&["deliveries", "list"]);
         (queues[0]["state"] == "down").then_some(())
     });
+    harness
+}
+
+/// True once an outage was logged as ended.
+fn is_logged_as_ended(harness: &Harness) -> bool {
     let count = "vestibule_events_total{event=\"destination.up\"} ";
+    let page = page(harness);
+    let number = page.lines().find_map(|line| line.strip_prefix(count));
+    number.is_some_and(|number| number != "0")
+}
+
+#[test]
+fn an_outage_that_an_operator_ends_is_logged_as_ended() {
+    let harness = start_with_outage();
     wait_for("the event", || {
         harness.json(&["deliveries", "retry", "desk"]);
-        let page = page(&harness);
-        let number = page.lines().find_map(|line| line.strip_prefix(count));
-        number.filter(|number| *number != "0").map(|_| ())
+        is_logged_as_ended(&harness).then_some(())
     });
+}
+
+#[test]
+fn an_outage_that_another_configuration_of_the_destination_ends_is_logged_as_ended() {
+    let harness = start_with_outage();
+    let file = harness.path("vestibule.toml");
+    let configuration = std::fs::read_to_string(&file).expect("a file");
+    let changed = configuration.replace("smtp://", "smtp+starttls://");
+    std::fs::write(file, changed).expect("a file");
+    harness.signal(Signal::HUP);
+    wait_for("the event", || is_logged_as_ended(&harness).then_some(()));
 }
 
 /// Our metric names in a text, a histogram's without the suffix of its series.

@@ -345,3 +345,39 @@ async fn a_reload_leaves_a_destination_that_is_down_alone_unless_it_changed() {
     .await;
     workers.drain().await;
 }
+
+/// The earlier worker of a destination that was changed finishes its attempts, but their failures say nothing about the
+/// destination as it is now.
+#[tokio::test]
+async fn an_attempt_from_before_a_reload_does_not_record_that_the_changed_destination_waits() {
+    let help_desk = HelpDesk::open(0, 0).await;
+    help_desk.is_busy(true);
+    let shop = help_desk.destination();
+    let harness = Harness::open(&shop).await;
+    let workers = harness.start();
+    for number in 1..=3 {
+        harness.mail("shop", number).await;
+    }
+    until("posted", async || help_desk.posts().len() == 3).await;
+
+    harness.reload("Other", &shop.replace("\"5m\"", "\"6m\""));
+    harness.mail("it", 1).await;
+    until("by the new one", async || {
+        harness.messages("Other").len() == 1
+    })
+    .await;
+    help_desk.answer(1);
+    until("recorded", async || {
+        for request in harness.in_state("shop", RequestState::Released).await {
+            let request = harness.store.request(request).await.expect("read");
+            if request.expect("there").last_error.is_some() {
+                return true;
+            }
+        }
+        false
+    })
+    .await;
+    assert_eq!(harness.store.down_destinations().await.expect("read"), []);
+    help_desk.answer(2);
+    workers.drain().await;
+}

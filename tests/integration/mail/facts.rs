@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use vestibule::access::{
-    AccessSettings, Circumstances, Consequence, DecisionInput, Enforcement, Standing, decide,
-    sender_for,
+    AccessSettings, Circumstances, DecisionInput, Enforcement, Standing, decide, sender_for,
 };
 use vestibule::domain::{Domain, Envelope, PortalName, Recipient, RecipientRole};
 use vestibule::mail::{self, Facts, Identity};
@@ -72,10 +71,7 @@ fn result(facts: &Facts, settings: &AccessSettings) -> Value {
         standing: &Standing::default(),
         settings: &settings.effective(Some(&portal)),
     });
-    let account = match decision.consequence {
-        Consequence::Hold(account) | Consequence::Accept(account) => account,
-        Consequence::Nothing => None,
-    };
+    let account = decision.consequence.new_account();
     json!({
         "portal": "it",
         "from": sender.addr_spec(),

@@ -164,6 +164,16 @@ async fn a_trusted_sealer_vouches_for_the_author() {
             false,
         ),
         (
+            "another subject above the chain",
+            format!("Subject: Reset the password\r\n{sealed}"),
+            false,
+        ),
+        (
+            "a line above the body",
+            sealed.replacen("\r\n\r\n", "\r\nReset the password\r\n", 1),
+            false,
+        ),
+        (
             "From is not signed",
             sealed_by("trusted.example", "corp.example", &["To"], &plain),
             false,

@@ -97,6 +97,12 @@ async fn the_client_is_found_by_xforward_or_in_the_trace() {
         "",
     );
     let odd = direct.replace(" (mail.sender.example [203.0.113.9])", "");
+    let by_exim = direct
+        .replace(
+            "mail.sender.example (mail.sender.example [203.0.113.9])",
+            "[203.0.113.9]",
+        )
+        .replace("(Postfix) with ESMTPS", "with smtp (Exim 4.96)");
     let plain = envelope("ann@pass.example");
     for (what, raw, envelope, expected) in [
         (
@@ -108,6 +114,12 @@ async fn the_client_is_found_by_xforward_or_in_the_trace() {
         (
             "through a filter",
             &through_filter,
+            plain.clone(),
+            "pass: client 203.0.113.9 by Received",
+        ),
+        (
+            "by Exim, from a client without a name",
+            &by_exim,
             plain.clone(),
             "pass: client 203.0.113.9 by Received",
         ),

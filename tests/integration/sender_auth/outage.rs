@@ -82,6 +82,19 @@ async fn a_slow_stranger_does_not_use_up_the_time_of_the_domain_in_from() {
     assert!(found.fails());
 }
 
+/// A forger may sign with a selector whose name servers do not answer, as some of an old provider do.
+#[tokio::test]
+async fn a_forged_signature_does_not_end_queries_about_the_domain() {
+    let zone = "_dmarc.corp.example TXT v=DMARC1; p=reject\nold._domainkey.corp.example SERVFAIL\n";
+    let harness = Harness::new(zone).await;
+    let good = signed("corp.example", &verification_mail("corp.example"));
+    let forged = good.replace("s=rsa;", "s=old;");
+    let found = harness.check(&forged, "", "corp.example").await;
+    assert_eq!(found.dmarc, Some(AuthenticationResult::TempError));
+    let found = harness.check(&good, "", "corp.example").await;
+    assert_eq!(found.dmarc, Some(AuthenticationResult::Pass));
+}
+
 /// An aligned domain passes, whatever the others do.
 #[tokio::test]
 async fn one_answer_is_enough_to_pass() {

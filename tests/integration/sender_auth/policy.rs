@@ -146,6 +146,23 @@ async fn a_policy_counts_where_nothing_vouches_for_the_domain() {
     }
 }
 
+/// A forger may choose a subdomain so long that no name below it exists.
+#[tokio::test]
+async fn the_policy_for_subdomains_applies_to_the_longest_names() {
+    let harness = Harness::new(&zone()).await;
+    let label = "a".repeat(63);
+    for octets in [1, 41, 42, 43, 46] {
+        let first = "b".repeat(octets);
+        let from = format!("{first}.{label}.{label}.{label}.sub.example");
+        let found = harness
+            .check(&verification_mail(&from), "eve@other.example", &from)
+            .await;
+        assert_eq!(found.dmarc, Some(AuthenticationResult::Fail), "{octets}");
+        assert_eq!(found.dmarc_policy, Some(DmarcPolicy::Reject), "{octets}");
+        assert!(found.fails(), "{octets}");
+    }
+}
+
 /// SPF is not evaluated for internal mail, and that does not count against its domain.
 #[tokio::test]
 async fn without_an_spf_check_dmarc_does_not_fail() {

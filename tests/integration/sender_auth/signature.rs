@@ -168,6 +168,49 @@ async fn both_algorithms_and_both_canonical_forms_are_known() {
     }
 }
 
+/// Anyone who has a signed message can add what a reader takes for a part of it (RFC 6376 8.15).
+#[tokio::test]
+async fn a_message_with_an_addition_is_not_the_signed_one() {
+    let harness = Harness::new("_dmarc.corp.example TXT v=DMARC1; p=reject\n").await;
+    let good = signed("corp.example", &verification_mail("corp.example"));
+    let found = harness.check(&good, "", "corp.example").await;
+    assert_eq!(found.dmarc, Some(AuthenticationResult::Pass));
+    let copy = "policy: a further field of a signed name is not signed";
+    let line = "permerror: no empty line ends the header";
+    for (raw, expected) in [
+        (format!("Subject: Reset the password\r\n{good}"), copy),
+        (format!("subject : Reset the password\r\n{good}"), copy),
+        (
+            good.replacen("\r\n\r\n", "\r\nReset the password\r\n", 1),
+            line,
+        ),
+    ] {
+        let found = harness.check(&raw, "", "corp.example").await;
+        assert_eq!(said(&found, AuthenticationMethod::Dkim), expected, "{raw}");
+        assert!(found.fails(), "{raw}");
+    }
+    let twice = format!("Subject: one\r\n{}", verification_mail("corp.example"));
+    let of_both = signed("corp.example", &twice);
+    let found = harness.check(&of_both, "", "corp.example").await;
+    assert_eq!(found.dkim, Some(AuthenticationResult::Pass));
+}
+
+/// A signature may ask for a report about its failure (RFC 6651), which would take the time of other queries.
+#[tokio::test]
+async fn nothing_is_queried_for_reports() {
+    let harness = Harness::new("").await;
+    let good = signed("corp.example", &verification_mail("corp.example"));
+    let raw = good.replacen("v=1;", "v=1; r=y;", 1);
+    let found = harness.check(&raw, "", "corp.example").await;
+    assert_eq!(found.dkim, Some(AuthenticationResult::Fail));
+    let asked = harness.dns.asked();
+    assert!(asked.iter().any(|name| name.starts_with("rsa._domainkey")));
+    assert!(
+        !asked.iter().any(|name| name.starts_with("_report")),
+        "{asked:?}"
+    );
+}
+
 /// A large body is hashed on a blocking thread, with the same result.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_message_is_verified_like_a_small_one() {

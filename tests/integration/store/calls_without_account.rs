@@ -40,7 +40,7 @@ async fn drop_mail(harness: &Harness, number: usize) {
 }
 
 /// Claims up to `limit` due calls, with their payloads.
-async fn claim(harness: &Harness, limit: usize, now: Timestamp) -> Vec<(HookCall, Value)> {
+pub async fn claim(harness: &Harness, limit: usize, now: Timestamp) -> Vec<(HookCall, Value)> {
     let (lease, hook) = (minutes(10_000), hook());
     let round = harness
         .store

@@ -6,6 +6,7 @@ use vestibule::domain::{OperatorName, PasswordHash, Role, Timestamp, Verificatio
 use vestibule::mail::Evidence;
 use vestibule::store::{
     AnswerKey, Choice, Claimed, KeyKind, MaxDelays, NameReuse, OperatorKey, Refused, Settlement,
+    TokenTerms,
 };
 
 use super::harness::{DAY, Harness, at, mail, operator, portal, start, token};
@@ -164,9 +165,13 @@ async fn a_session_and_an_answer_from_the_future_end_when_others_do() {
         role: Role::Admin,
         expires_at: wrong() + DAY,
     };
-    let made = harness
-        .store
-        .make_key(name.clone(), key, operator("bea"), wrong());
+    let made = harness.store.make_key(
+        name.clone(),
+        key,
+        TokenTerms::default(),
+        operator("bea"),
+        wrong(),
+    );
     made.await.expect("made");
     let asked = AnswerKey {
         operator: name.clone(),

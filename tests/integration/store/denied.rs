@@ -2,10 +2,11 @@
 
 use vestibule::access::{AccessSettings, Key};
 use vestibule::config::Quota;
-use vestibule::domain::{Actor, DomainPattern, Reason, Verdict};
+use vestibule::domain::{Actor, DomainPattern, Reason, RequestState, Verdict};
 use vestibule::store::{Added, MailKind, Recovered, StoppedAccounts, Terms};
 
 use super::harness::{DAY, Harness, address, mail, operator, portal, start};
+use super::ways_to_undo::confirming;
 
 fn pattern(text: &str) -> DomainPattern {
     DomainPattern::parse_denied(text).expect(text)
@@ -182,4 +183,19 @@ async fn a_change_lists_the_accounts_that_it_stops() {
     let wider = now.with_domains(None, Key::Denied, &[pattern("bob@shop.example")]);
     let found = harness.store.stopped_accounts(&now, &wider, 10).await;
     assert_eq!(found.expect("read").accounts, 0, "stopped before");
+}
+
+/// Otherwise a reply would release what the deny list keeps out.
+#[tokio::test]
+async fn a_reply_of_a_denied_sender_confirms_nothing() {
+    let harness = Harness::open().await;
+    let held = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
+    deny(&harness, "ann@corp.example").await;
+    let reply = harness.accept(confirming("2@x", token, DAY)).await;
+    assert_eq!(reply.reason, Reason::SenderDenied);
+    let request = harness.request(held.request.expect("a request")).await;
+    assert_eq!(request.state, RequestState::Held);
 }

@@ -151,6 +151,26 @@ async fn the_pages_have_their_own_share_and_no_client_uses_it_up() {
     assert_eq!(sent.len(), 12 + 1 + 4, "{sent:?}");
 }
 
+#[tokio::test]
+async fn no_network_of_ipv6_uses_up_the_share_of_the_pages() {
+    let harness = Harness::open().await;
+    let sign_up = async |client: IpAddr, who: String| {
+        let (who, wish) = (address(&who), LanguageWish::default());
+        let added = harness.store.sign_up(who, None, client, wish, start());
+        added.await.expect("added");
+    };
+    // A client in each /56 of a /48.
+    for n in 0..50_u16 {
+        let client = IpAddr::from([0x2001, 0xdb8, 1, n << 8, 0, 0, 0, 1]);
+        sign_up(client, format!("greedy{n}@d{n}.example")).await;
+    }
+    let other = IpAddr::from([0x2001, 0xdb9, 1, 0, 0, 0, 0, 1]);
+    sign_up(other, "honest@shop.example".to_owned()).await;
+    let sent = claim_all(&harness.store, SMALL, start()).await;
+    assert_eq!(sent.len(), 4, "three of the /48: {sent:?}");
+    assert!(sent.contains(&"honest@shop.example".to_owned()), "{sent:?}");
+}
+
 /// Mails that wait for the same moment take turns by flow, and a flood is one flow among many.
 #[tokio::test]
 async fn mail_from_another_client_does_not_wait_for_thousands_of_forgeries() {

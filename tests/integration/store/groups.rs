@@ -1,7 +1,7 @@
 //! Groups of an account: replaced as a whole, recorded once, and carried by every request.
 
-use vestibule::domain::GroupName;
-use vestibule::store::StoreError;
+use vestibule::domain::{GroupName, VerificationMethod};
+use vestibule::store::{Choice, StoreError, VerificationOutcome};
 
 use super::harness::{Harness, address, mail, operator, start};
 
@@ -57,4 +57,32 @@ async fn too_many_groups_change_nothing() {
     assert!(matches!(refused, StoreError::NotAllowed(_)), "{refused}");
     let account = harness.store.customer(&address(BOB)).await.expect("read");
     assert_eq!(account.expect("there").groups, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_sign_in_adds_groups_up_to_the_limit() {
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
+    let mut named = vec!["staff".to_owned(), "desk-users".to_owned()];
+    named.extend((0..GroupName::MAX_PER_ACCOUNT).map(|n| format!("g{n}")));
+    let method = VerificationMethod::Sso(token, named);
+    let verification = harness
+        .store
+        .verify_account(method, None, Choice::All, start())
+        .await;
+    assert!(
+        matches!(verification, Ok(VerificationOutcome::Verified { .. })),
+        "{verification:?}"
+    );
+    let account = harness.store.customer(&address("ann@corp.example")).await;
+    let groups = account.expect("read").expect("an account").groups;
+    assert_eq!(groups.len(), GroupName::MAX_PER_ACCOUNT);
+    // The account had one of them before.
+    for (name, count) in [("staff", 1), ("desk-users", 1), ("g97", 1), ("g98", 0)] {
+        let found = groups.iter().filter(|group| *group == name).count();
+        assert_eq!(found, count, "{name}");
+    }
 }

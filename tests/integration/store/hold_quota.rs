@@ -6,6 +6,7 @@ use vestibule::domain::{Reason, RequestId, RequestState, TokenHash, Verdict, Ver
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Arrival, ArrivalOutcome, Choice, Link, Offer, VerificationOutcome};
 
+use super::calls_without_account::{claim, subscribe};
 use super::harness::{DAY, Harness, at, mail, operator, start};
 
 pub(super) const QUOTA: Quota = Quota {
@@ -70,6 +71,26 @@ async fn an_authenticated_request_replaces_the_oldest_unauthenticated_one() {
     assert_eq!(harness.accept(real(3)).await.reason, Reason::HoldQuota);
     assert_eq!(harness.accept(forged(4)).await.reason, Reason::HoldQuota);
     harness.assert_sound().await;
+}
+
+#[tokio::test]
+async fn hooks_are_notified_of_a_replaced_request() {
+    let harness = Harness::open().await;
+    subscribe(&harness, &["request.replaced"]).await;
+    let oldest = harness.accept(forged(0)).await;
+    for number in 1..3 {
+        harness.accept(forged(number)).await;
+    }
+    harness.accept(real(0)).await;
+    let calls = claim(&harness, 10, start()).await;
+    let [(_, payload)] = calls.as_slice() else {
+        panic!("{calls:?}")
+    };
+    assert_eq!(payload["type"], "request.replaced");
+    assert_eq!(payload["data"]["account"]["address"], "ann@corp.example");
+    let request = &payload["data"]["request"];
+    assert_eq!(request["ledger"], oldest.ledger.to_string());
+    assert_eq!(request["state"], "held");
 }
 
 #[tokio::test]

@@ -199,6 +199,7 @@ pub fn report(original: Option<String>, action: &str, status: Option<&str>) -> R
             address: "ann@corp.example".to_owned(),
             action: Some(action.to_owned()),
             status: status.map(str::to_owned),
+            forwarded: false,
         }],
         original_message_id: original,
     }

@@ -123,6 +123,19 @@ async fn a_message_larger_than_the_limit_is_not_kept() {
 }
 
 #[tokio::test]
+async fn a_message_for_which_too_many_others_would_have_to_go_is_not_kept() {
+    let harness = harness().await;
+    let before = send(&harness, "bob@shop.example", 225, 400).await;
+    let large = send(&harness, "eve@evil.example", 1, 60_000).await;
+    // One transaction erases 64 messages at most.
+    assert_eq!(
+        (kept(&harness, &before).await, kept(&harness, &large).await),
+        (225 - 64, 0)
+    );
+    assert!(octets(&harness).await <= LIMIT);
+}
+
+#[tokio::test]
 async fn a_lower_limit_is_enforced_in_steps_and_expiry_lowers_the_counts() {
     let harness = harness().await;
     send(&harness, "eve@evil.example", 10, MESSAGE).await;

@@ -4,6 +4,8 @@ mod automatic_mail;
 mod blocked;
 mod calls_without_account;
 mod claims;
+mod claims_of_hook_calls;
+mod claims_of_runs;
 mod clock_repair;
 mod damaged;
 mod denied;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use vestibule::domain::{
-    Actor, Interface, OperatorName, PasswordHash, Role, SecondFactorCode, Token, TokenHash, TotpKey,
+    Actor, Interface, OperatorName, PasswordHash, Role, SecondFactorCode, Token, TokenHash,
+    TokenScope, TotpKey,
 };
 use vestibule::store::{
     AnswerKey, Claimed, DirectoryIdentity, KeptAnswer, KeyKind, NameReuse, OperatorKey, Page,
-    PasswordOutcome, StoreError,
+    PasswordOutcome, StoreError, TokenTerms,
 };
 
 use super::harness::{Harness, operator, start};
@@ -45,7 +46,8 @@ async fn key(harness: &Harness, kind: KeyKind, role: Role) -> TokenHash {
         role,
         expires_at: start() + HOUR,
     };
-    let made = harness.store.make_key(ann(), key, by(), start());
+    let terms = TokenTerms::default();
+    let made = harness.store.make_key(ann(), key, terms, by(), start());
     made.await.expect("made");
     key.hash
 }
@@ -71,6 +73,31 @@ async fn a_key_has_the_role_of_its_operator_until_it_expires() {
         let found = found.map(|holder| (holder.name, holder.role));
         assert_eq!(found, role.map(|role| (ann(), role)), "{kind:?} {later:?}");
     }
+}
+
+#[tokio::test]
+async fn a_token_is_never_without_its_terms() {
+    let harness = Harness::open().await;
+    add(&harness, Role::Admin).await;
+    let key = OperatorKey {
+        hash: hash(),
+        kind: KeyKind::Token,
+        role: Role::Admin,
+        expires_at: start() + HOUR,
+    };
+    let terms = TokenTerms {
+        scope: Some(TokenScope::Scim),
+        note: Some("the directory".to_owned()),
+    };
+    let made = harness.store.make_key(ann(), key, terms, by(), start());
+    made.await.expect("made");
+    let holder = harness
+        .store
+        .key_holder(key.hash, KeyKind::Token, None, start());
+    let holder = holder.await.expect("read").expect("valid");
+    assert_eq!(holder.scope, Some(TokenScope::Scim));
+    let tokens = harness.store.tokens(None, start()).await.expect("read");
+    assert_eq!(tokens[0].note.as_deref(), Some("the directory"));
 }
 
 #[tokio::test]
@@ -310,7 +337,8 @@ async fn keys_of_the_directory_count_while_its_issuer_is_the_configured_one() {
         role: Role::Admin,
         expires_at: start() + HOUR,
     };
-    let signed_in = store.sign_in_from_directory(person, ann(), Role::Agent, session, start());
+    let signed_in =
+        store.sign_in_from_directory(person, ann(), Role::Agent, session, None, start());
     assert_eq!(signed_in.await.expect("signed in"), ann());
     let token = key(&harness, KeyKind::Token, Role::Viewer).await;
     for (issuer, counts) in [
@@ -355,7 +383,8 @@ async fn a_name_at_the_provider_does_not_imitate_an_operator() {
         };
         let base = OperatorName::parse(base).expect("a name");
         let store = &harness.store;
-        let signed_in = store.sign_in_from_directory(person, base, Role::Viewer, session, start());
+        let signed_in =
+            store.sign_in_from_directory(person, base, Role::Viewer, session, None, start());
         let signed_in = signed_in.await.expect("signed in");
         assert_eq!(signed_in.as_str(), name);
         if name == "Bob" {
@@ -386,11 +415,15 @@ async fn the_name_of_a_removed_operator_is_for_the_same_person_only() {
         );
     }
     add("ann", NameReuse::SamePerson).await.expect("added");
-    let twice = add("ann", NameReuse::Refused).await;
-    assert!(
-        matches!(&twice, Err(StoreError::NotAllowed(why)) if why.contains("already exists")),
-        "{twice:?}"
-    );
+    for name in ["ann", "Ann", "ANN"] {
+        for reuse in [NameReuse::Refused, NameReuse::SamePerson] {
+            let twice = add(name, reuse).await;
+            assert!(
+                matches!(&twice, Err(StoreError::NotAllowed(why)) if why == "an operator ann already exists"),
+                "{twice:?}"
+            );
+        }
+    }
     let operators = harness.store.operators(start()).await.expect("read");
     assert_eq!(operators.len(), 1);
 }

@@ -256,6 +256,7 @@ async fn mail_to_our_own_addresses_is_kept_if_a_person_may_have_written_it() {
                         address: "ann@corp.example".to_owned(),
                         action: Some("failed".to_owned()),
                         status: Some("5.1.1".to_owned()),
+                        forwarded: false,
                     }],
                     original_message_id: None,
                 });

@@ -1,7 +1,8 @@
 //! The ways out of the quiet time after "This was not me", as an account shows them to operators.
 
-use vestibule::domain::{Account, Actor};
-use vestibule::store::{Page, RequestFilter};
+use vestibule::domain::{Account, Actor, Verdict};
+use vestibule::mail::{AuthenticationResult, ListAuthor};
+use vestibule::store::{ArrivalPart, Page, RequestFilter};
 
 use super::harness::{DAY, Harness, address, at, mail, minutes, operator, start};
 
@@ -95,4 +96,34 @@ async fn a_blocked_account_has_no_way_out() {
         "{refusal}"
     );
     assert!(!refusal.contains("resend"), "{refusal}");
+}
+
+/// DMARC says that the list passed the message on, and not that the person behind it wrote it.
+#[tokio::test]
+async fn a_message_through_a_list_that_passes_dmarc_does_not_end_it() {
+    let harness = Harness::open().await;
+    refused(&harness).await;
+    let mut listed = mail("it@groups.example", "2@x", at(DAY));
+    listed.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
+    listed.facts.author_behind_list = Some(ListAuthor {
+        list: "it.groups.example".to_owned(),
+        author: mail(ANN, "2@x", at(DAY)).facts.sender,
+        field: "X-Original-From".to_owned(),
+    });
+    for part in &mut listed.parts {
+        if let ArrivalPart::Portal { circumstances, .. } = part {
+            circumstances.own_list = Some("it.groups.example".to_owned());
+        }
+    }
+    let listed = harness.accept(listed).await;
+    assert_eq!(
+        (listed.verdict, listed.sender),
+        (Verdict::Held, Some(address(ANN)))
+    );
+    assert_eq!(account(&harness).await.quiet_until, Some(at(30 * DAY)));
+
+    let mut own = mail(ANN, "3@x", at(DAY));
+    own.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
+    harness.accept(own).await;
+    assert_eq!(account(&harness).await.quiet_until, None);
 }

@@ -1,9 +1,10 @@
-//! Verification mail that our relay refused.
+//! Verification mail that our relay refused, or that did not arrive.
 
-use vestibule::domain::{Account, Actor, QueuedMailState};
-use vestibule::store::{Link, MailOutcome, QueuedMailFilter, Store};
+use vestibule::domain::{Account, Actor, QueuedMailState, Timestamp};
+use vestibule::store::{ArrivalPart, Link, MailOutcome, QueuedMailFilter, Store, VerificationMail};
 
 use super::harness::{DAY, Harness, address, at, mail, minutes, operator, start};
+use super::intake::report;
 use super::not_me_undo::{ANN, refused};
 use crate::support::claims::settle_mail;
 
@@ -198,4 +199,54 @@ async fn a_mail_that_was_given_up_before_an_objection_is_not_listed() {
     let objected = harness.store.refuse(link, 30 * DAY, at(2 * DAY)).await;
     objected.expect("refused");
     assert_eq!(count_listed(&harness.store, REFUSED).await, 0);
+}
+
+/// Reports about a full mailbox.
+async fn fail(harness: &Harness, mail_to_ann: &VerificationMail, times: u32, now: Timestamp) {
+    let id = mail_to_ann.id.to_string().to_lowercase();
+    for number in 0..times {
+        let name = format!("{}.{number}@x", now.as_second());
+        let mut bounce = mail("mailer-daemon@corp.example", &name, now);
+        bounce.facts.report = Some(report(None, "failed", Some("4.2.2")));
+        bounce.parts = vec![ArrivalPart::Bounce {
+            recipient: format!("bounces+{id}@corp.example"),
+        }];
+        harness.accept(bounce).await;
+    }
+}
+
+async fn with_mail_to_ann() -> (Harness, VerificationMail) {
+    let harness = Harness::open().await;
+    harness.accept(mail(ANN, "1@x", start())).await;
+    let due = harness.verification_mail(start()).await;
+    let (first, _) = due.expect("a verification mail");
+    settle_mail(&harness.store, &first, MailOutcome::Sent, start()).await;
+    (harness, first)
+}
+
+#[tokio::test]
+async fn temporary_failures_pause_the_mail_for_eight_days_at_most() {
+    for (failures, days) in [(2, 0), (3, 1), (4, 2), (5, 4), (6, 8), (9, 8)] {
+        let (harness, first) = with_mail_to_ann().await;
+        fail(&harness, &first, failures, start()).await;
+        harness.accept(mail(ANN, "2@x", minutes(61))).await;
+        let due = at(days * DAY).max(minutes(61));
+        if days > 0 {
+            let before = due - jiff::SignedDuration::from_mins(1);
+            let early = harness.verification_mail(before).await;
+            assert!(early.is_none(), "{failures}");
+        }
+        let next = harness.verification_mail(due).await;
+        assert!(next.is_some(), "{failures}");
+    }
+}
+
+#[tokio::test]
+async fn temporary_failures_of_more_than_a_month_ago_do_not_count() {
+    let (harness, first) = with_mail_to_ann().await;
+    fail(&harness, &first, 2, start()).await;
+    let later = at(31 * DAY);
+    fail(&harness, &first, 1, later).await;
+    harness.accept(mail(ANN, "2@x", later)).await;
+    assert!(harness.verification_mail(later).await.is_some());
 }

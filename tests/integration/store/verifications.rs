@@ -2,7 +2,8 @@
 
 use vestibule::domain::{AccountStatus, RequestState, Verdict, VerificationMethod};
 use vestibule::store::{
-    Choice, Link, MailCause, MailOutcome, Refused, RequestFilter, VerificationOutcome,
+    ArrivalPart, Choice, Link, MailCause, MailOutcome, Refused, ReplyAnswer, RequestFilter,
+    VerificationOutcome,
 };
 
 use super::harness::{DAY, Harness, address, at, mail, minutes, operator, start};
@@ -313,4 +314,29 @@ async fn a_reply_that_confirms_an_expired_mail_gets_one_new_link() {
     // The new one has expired, too.
     harness.accept(confirming("4@x", new, 16 * DAY)).await;
     assert!(harness.verification_mail(at(16 * DAY)).await.is_some());
+}
+
+/// Whoever wrote it gets no mail with instructions either.
+#[tokio::test]
+async fn a_reply_that_its_domain_disowns_releases_nothing() {
+    let harness = Harness::open().await;
+    let held = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let request = held.request.expect("a request");
+    let token = harness.sent(start()).await;
+    let mut forged = confirming("2@x", token, DAY);
+    for part in &mut forged.parts {
+        if let ArrivalPart::Confirmation { answer, .. } = part {
+            *answer = ReplyAnswer::Unauthenticated;
+        }
+    }
+    let forged = harness.accept(forged).await;
+    let events = harness.store.events(forged.ledger).await.expect("read");
+    let cause = events.iter().find_map(|event| event.detail.as_deref());
+    assert_eq!(cause, Some("the domain in From does not authenticate it"));
+    assert_eq!(harness.request(request).await.state, RequestState::Held);
+    assert!(harness.verification_mail(at(2 * DAY)).await.is_none());
+    harness.accept(confirming("3@x", token, 3 * DAY)).await;
+    assert_eq!(harness.request(request).await.state, RequestState::Released);
 }

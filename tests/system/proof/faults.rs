@@ -95,7 +95,7 @@ fn neighbour(harness: &Harness) -> Connection {
 }
 
 #[test]
-fn a_full_disk() {
+fn mail_is_deferred_while_the_disk_is_full() {
     let fault = Fault {
         break_it: |_, disk| {
             disk.fill();
@@ -110,7 +110,7 @@ fn a_full_disk() {
 }
 
 #[test]
-fn read_only_files() {
+fn mail_is_deferred_while_the_files_are_read_only() {
     let fault = Fault {
         break_it: |harness, _| {
             let files =
@@ -132,7 +132,7 @@ fn read_only_files() {
 }
 
 #[test]
-fn a_file_system_that_the_kernel_made_read_only() {
+fn mail_is_deferred_while_the_file_system_is_read_only() {
     let fault = Fault {
         break_it: |_, disk| {
             disk.fail();
@@ -147,7 +147,7 @@ fn a_file_system_that_the_kernel_made_read_only() {
 }
 
 #[test]
-fn a_missing_folder() {
+fn mail_is_deferred_while_the_folder_is_missing() {
     let fault = Fault {
         break_it: |_, disk| {
             disk.unmount();
@@ -166,7 +166,7 @@ fn a_missing_folder() {
 }
 
 #[test]
-fn a_database_that_another_process_has_locked() {
+fn mail_is_deferred_while_another_process_locks_the_database() {
     let fault = Fault {
         break_it: |harness, _| {
             let neighbour = neighbour(harness);
@@ -181,7 +181,7 @@ fn a_database_that_another_process_has_locked() {
 }
 
 #[test]
-fn a_page_that_is_damaged() {
+fn mail_is_deferred_while_a_page_is_damaged() {
     let fault = Fault {
         break_it: |harness, _| {
             let neighbour = neighbour(harness);
@@ -228,7 +228,7 @@ fn a_page_that_is_damaged() {
 }
 
 #[test]
-fn a_sync_that_fails() {
+fn mail_is_deferred_while_syncs_fail() {
     let fault = Fault {
         break_it: |harness, _| {
             let mut strace = tamper_with_syncs(harness, "error=EIO")
@@ -253,7 +253,7 @@ fn a_sync_that_fails() {
 /// On a disk where all calls block, no client gets 250 or any other reply, other requests are still served, and
 /// afterwards the daemon continues normally.
 #[test]
-fn a_disk_that_hangs_for_a_while() {
+fn nothing_is_answered_while_the_disk_hangs() {
     let helpdesk = HelpDesk::open();
     let book = Arc::new(Book::default());
     let mut harness = Harness::at_rest(&configuration(&helpdesk));
@@ -306,7 +306,7 @@ fn stop_in_its_tracks(harness: &Harness) {
 
 /// The strictest test: the file system loses everything that was not synced.
 #[test]
-fn power_cuts() {
+fn nothing_acknowledged_is_lost_in_a_power_failure() {
     let mut dice = Dice(2);
     let helpdesk = HelpDesk::open();
     let book = Arc::new(Book::default());

@@ -168,6 +168,44 @@ fn an_operator_signs_in_gets_the_current_role_and_logs_out_everywhere() {
 }
 
 #[test]
+fn a_recent_sign_in_is_one_that_the_provider_says_is_recent() {
+    let organisation = Organisation::start();
+    let provider = &organisation.provider;
+    provider.account("ann", &json!({"groups": ["admins"]}));
+    let mut browser = Browser::default();
+    let first = organisation.begin(&mut browser);
+    assert!(!first.contains("max_age"), "{first}");
+    let back = provider.log_in(&mut browser, &first, "ann");
+    assert_eq!(browser.get(&back).status, 200);
+    let is_recent = |browser: &mut Browser| {
+        let page = browser.get(&organisation.admin("/account"));
+        assert_eq!(page.status, 200, "{}", page.body);
+        !page.body.contains("sign-in-again")
+    };
+    // The session at the provider may be old, and the ID token does not say.
+    assert!(!is_recent(&mut browser));
+    for (fault, why) in [
+        ("no-auth-time", "does not say when the person signed in"),
+        ("old-auth-time", "the person signed in too long ago"),
+    ] {
+        provider.fault(fault);
+        let answer = organisation.sign_in(&mut browser, "ann");
+        assert_eq!(answer.status, 403, "{fault}: {}", answer.body);
+        wait_for("the line of the log", || {
+            organisation.failures().contains(why).then_some(())
+        });
+        assert!(!is_recent(&mut browser), "{fault}");
+    }
+    provider.fault("");
+    let again = organisation.begin(&mut browser);
+    assert!(again.contains("&max_age=600&"), "{again}");
+    let back = provider.log_in(&mut browser, &again, "ann");
+    let answer = browser.get(&back);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(is_recent(&mut browser));
+}
+
+#[test]
 fn an_id_token_with_any_fault_signs_nobody_in() {
     let organisation = Organisation::start();
     let provider = &organisation.provider;

@@ -240,6 +240,33 @@ fn only_the_address_that_the_provider_vouches_for_is_verified() {
 }
 
 #[test]
+fn the_answer_to_a_link_that_was_refused_meanwhile_is_the_page_of_the_refusal() {
+    let organisation = Organisation::start();
+    let provider = &organisation.provider;
+    provider.account(
+        "ann",
+        &json!({"email": "ann@corp.example", "email_verified": true}),
+    );
+    let link = organisation.link_to("ann@corp.example", "held");
+    let mut browser = Browser::default();
+    let authorization = Organisation::press(&mut browser, &link, "");
+    let refused = browser.post(&link, "action=not-me");
+    assert_eq!(refused.status, 200, "{}", refused.body);
+    let back = provider.log_in(&mut browser, &authorization, "ann");
+    let answer = browser.get(&back);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(
+        answer.body.contains("Thank you for telling us"),
+        "{}",
+        answer.body
+    );
+    // The form of that page belongs to the link.
+    assert!(!answer.body.contains("take-back"), "{}", answer.body);
+    let account = organisation.customer("ann@corp.example");
+    assert_eq!(account["status"], "pending");
+}
+
+#[test]
 fn the_sign_in_is_offered_only_for_the_configured_domains() {
     let mut organisation = Organisation::start();
     let link = organisation.link_to("ann@corp.example", "held");

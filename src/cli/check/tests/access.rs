@@ -27,6 +27,27 @@ fn the_access_settings_of_the_file_are_judged_before_the_first_start_only() {
 }
 
 #[test]
+fn a_database_that_cannot_be_read_is_a_problem_and_not_one_before_the_first_start() {
+    let trial = Trial::new();
+    let config = trial.config(
+        any_port(),
+        "type = \"maildir\"\npath = \"desk\"\n[access]\ninternal.approved_domains = [\"gmail.com\"]",
+    );
+    std::fs::write(config.database(), [7; 8192]).expect("a file");
+    let findings = access_settings::findings(&config);
+    let [finding] = &findings[..] else {
+        panic!("{findings:?}");
+    };
+    assert_eq!(finding.state, State::Problem);
+    assert!(finding.detail.contains("damaged"), "{finding:?}");
+    // Created, and killed before the migration.
+    std::fs::write(config.database(), "").expect("a file");
+    let findings = access_settings::findings(&config);
+    let mut details = findings.iter().map(|finding| &finding.detail);
+    assert!(details.any(|detail| detail.contains("gmail.com")));
+}
+
+#[test]
 fn an_open_gate_and_a_closed_one_are_warnings() {
     for (access, expected) in [
         ("", Some("anybody may write to it")),

@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -78,13 +79,15 @@ impl<T: Into<AttemptOutcome>> From<T> for Unwritten {
     }
 }
 
-/// Creates a file under `tmp`, or empties the one there, with these permissions.
+/// Creates a file under `tmp`, or empties the one there, with these permissions. A link is not followed: with `group`,
+/// others can write to `tmp`, and could make us overwrite a file of ours.
 pub(super) fn create(part: &Path, bits: u32) -> io::Result<File> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(part)?;
     if bits != 0o600 {
         file.set_permissions(Permissions::from_mode(bits))?;
@@ -153,5 +156,35 @@ pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> Fault + '_ {
     |cause| Fault {
         path: path.display().to_string(),
         cause,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Domain;
+    use crate::store::Claim;
+
+    #[tokio::test]
+    async fn a_full_disk_is_a_failure_of_the_destination() {
+        let disk = OpenOptions::new().write(true).open("/dev/full");
+        let message_file = MessageFile::Staged {
+            file: Arc::new(disk.expect("a full disk")),
+            part: PathBuf::from("part"),
+            whole: PathBuf::from("whole"),
+        };
+        let hostname = Domain::parse("gate.corp.example").expect("a domain");
+        let raw = b"From: ann@corp.example\r\n\r\n".to_vec();
+        let outgoing = OutgoingMessage::in_memory(Claim::for_testing(), raw, &hostname);
+        let stop = CancellationToken::new();
+        let Err(Unwritten::Failed(outcome)) = message_file.fill(&outgoing, &stop).await else {
+            panic!("written to a full disk");
+        };
+        let cause = outcome.destination_failure().expect("its failure");
+        assert!(
+            cause.text.contains("No space left on device"),
+            "{}",
+            cause.text
+        );
     }
 }

@@ -220,9 +220,7 @@ impl SmtpClient {
     }
 
     async fn tls(&self) -> Result<Arc<ClientConfig>, Cause> {
-        let server = &self.config.server;
-        // An opportunistic connection may be unencrypted anyway, and an untrusted certificate is no worse.
-        let verify = server.tls_verify && server.security != SmtpSecurity::Opportunistic;
+        let verify = self.config.server.verifies_certificate();
         let build = async || tls::client(verify).map(Arc::new);
         self.tls.get_or_try_init(build).await.cloned()
     }

@@ -2,11 +2,15 @@
 
 use super::*;
 use crate::config::MAX_MESSAGE;
+use crate::domain::Timestamp;
+use crate::mail::AuthenticationResult;
 use crate::store::engine::driver::ReaderSession;
 use crate::store::engine::job::JobOutcome;
 use crate::store::engine::transaction;
 use crate::store::sqlite::driver::SqliteDriver;
 use crate::store::sqlite::faults;
+use crate::store::{Location, Store};
+use crate::verification::tests::sample;
 
 const TEBIBYTE: u64 = 1 << 40;
 
@@ -306,5 +310,44 @@ fn unused_pages_count_as_space_unless_any_message_fits_without_them() {
         let measured = measure(&driver, tx).expect("a disk").available;
         assert_eq!(measured >= available + 1_000_000, counts, "{available}");
         assert!(counts || measured == available, "{measured}");
+    }
+}
+
+/// Verifications, deliveries and expiry still have room then.
+#[tokio::test]
+async fn mail_is_refused_before_the_disk_is_full_and_unauthenticated_mail_first() {
+    const RESERVE: u64 = 512 << 20;
+    /// More than a message and the unused pages of a new database.
+    const MARGIN: u64 = 16 << 20;
+    let config = sample::config("");
+    for (available, expected) in [
+        (RESERVE + MARGIN, [true, true]),
+        (RESERVE - MARGIN, [false, true]),
+        (RESERVE / 2 + MARGIN, [false, true]),
+        (RESERVE / 2 - MARGIN, [false, false]),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let location = Location::from(&folder.path().join("vestibule.db"));
+        let driver = Arc::new(create(folder.path(), available));
+        let store = Store::start(&location, driver, "").expect("a store");
+        let seeded = store.seed_access(config.access.clone(), Timestamp::now());
+        seeded.await.expect("settings");
+        // The space is measured after the caller of a commit was answered, and before the next commit.
+        store.writable().await.expect("committed");
+        let mut accepted = [false; 2];
+        for (is_authenticated, is_accepted) in [false, true].into_iter().zip(&mut accepted) {
+            let mut arrival = sample::arrival(&config);
+            if is_authenticated {
+                arrival.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
+            }
+            *is_accepted = match store.accept(arrival).await {
+                Ok(_) => true,
+                Err(StoreError::Full(_)) => false,
+                Err(error) => panic!("{available}: {error}"),
+            };
+        }
+        assert_eq!(accepted, expected, "{available}");
+        assert_eq!(store.is_writable(), expected[1], "{available}");
+        store.close().await;
     }
 }

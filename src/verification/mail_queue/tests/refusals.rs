@@ -97,14 +97,6 @@ impl Relay {
     }
 }
 
-async fn until_counted(counter: &AtomicUsize, count: usize) {
-    let deadline = Instant::now() + TIMEOUT;
-    while counter.load(Ordering::SeqCst) < count {
-        assert!(Instant::now() < deadline, "{counter:?} of {count}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 fn ann() -> EmailAddress {
     EmailAddress::parse("ann@corp.example").expect("an address")
 }

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::{Actor, Interface, Role, Timestamp, Token};
-use crate::store::{KeyKind, OperatorKey};
+use crate::store::{KeyKind, OperatorKey, TokenTerms};
 use crate::web::api::AppState;
 use crate::web::bearer::BearerGate;
 use crate::web::operators::tests::{Answer, Harness, asked_at_once};
@@ -72,6 +72,7 @@ async fn key(
     let made = harness.store.make_key(
         name,
         key,
+        TokenTerms::default(),
         Actor::operator("root", Interface::CommandLine),
         now,
     );

@@ -345,3 +345,18 @@ async fn the_cookie_of_a_session_is_that_of_this_host_alone() {
         "{set}"
     );
 }
+
+#[tokio::test]
+async fn a_form_of_somebody_without_a_session_is_small() {
+    let harness = Harness::open().await;
+    for path in ["/login", "/login/code"] {
+        let large = posted(path, None, "a&".repeat(32 * 1024));
+        let answer = harness.send(large).await;
+        assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+    }
+    // The longest password and path, in the longest encoding.
+    let (password, to) = ("%C3%A4".repeat(512), "%41".repeat(4095));
+    let form = format!("name=ann&password={password}&to=/{to}");
+    let answer = harness.send(posted("/login", None, form)).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.body);
+}

@@ -83,8 +83,13 @@ async fn a_session_that_ends_while_its_form_comes_makes_no_token() {
     assert!(tokens.expect("read").is_empty());
 }
 
-/// Signs a person in as the provider does, with this role. Returns the cookie of the session.
-async fn sign_in(store: &Store, role: Role) -> String {
+/// Signs a person in as the provider does, with this role and time of the authentication. Returns the cookie of the
+/// session.
+pub(super) async fn sign_in(
+    store: &Store,
+    role: Role,
+    authenticated_at: Option<Timestamp>,
+) -> String {
     let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
     let person = DirectoryIdentity {
         issuer: "https://id.example".to_owned(),
@@ -98,7 +103,7 @@ async fn sign_in(store: &Store, role: Role) -> String {
         expires_at: now + SignedDuration::from_hours(1),
     };
     let name = OperatorName::parse("ann").expect("a name");
-    let signed_in = store.sign_in_from_directory(person, name, role, key, now);
+    let signed_in = store.sign_in_from_directory(person, name, role, key, authenticated_at, now);
     signed_in.await.expect("signed in");
     format!("{COOKIE_NAME}={}", token.reveal())
 }
@@ -110,11 +115,11 @@ async fn an_operator_who_loses_the_role_while_their_form_comes_changes_nothing()
     config.sso = Some(crate::sso::tests::sso());
     let harness = Harness::with(config).await;
     let viewer = harness.session(Role::Viewer).await;
-    let cookie = sign_in(&harness.store, Role::Admin).await;
+    let cookie = sign_in(&harness.store, Role::Admin, None).await;
     let admin = harness.enter(cookie).await;
     let store = harness.store.clone();
     let lower = async move {
-        sign_in(&store, Role::Agent).await;
+        sign_in(&store, Role::Agent, None).await;
     };
     let revoke = [("action", "revoke"), ("name", "the-viewer")];
     let answer = post_after(lower, &harness, &admin, "/operators", &revoke).await;

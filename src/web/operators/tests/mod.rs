@@ -40,7 +40,7 @@ use crate::domain::{
 use crate::mail::Facts;
 use crate::store::{
     Arrival, ArrivalOutcome, ArrivalPart, KeyKind, NameReuse, OperatorKey, ReplyAnswer,
-    RequestFilter, Store,
+    RequestFilter, Store, TokenTerms,
 };
 use crate::templates::built_in;
 use crate::verification::tests::sample;
@@ -202,6 +202,7 @@ impl Harness {
         let made = self.store.make_key(
             name,
             key,
+            TokenTerms::default(),
             Actor::operator("root", Interface::CommandLine),
             now,
         );

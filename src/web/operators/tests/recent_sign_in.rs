@@ -2,6 +2,7 @@
 
 use axum::http::header::LOCATION;
 
+use super::late_forms::sign_in;
 use super::*;
 
 const OLD: SignedDuration = SignedDuration::from_mins(16);
@@ -51,6 +52,35 @@ async fn a_token_needs_a_recent_sign_in_and_the_entries_are_kept() {
     }
     let made = harness.post(&recent, "/account", &token).await;
     assert!(made.body.contains("id=\"token\""), "{}", made.body);
+}
+
+#[tokio::test]
+async fn a_sign_in_at_the_provider_is_as_old_as_it_says() {
+    let mut config = sample::config("");
+    config.http.admin_url = Some("http://localhost:8081".to_owned());
+    config.sso = Some(crate::sso::tests::sso());
+    let harness = Harness::with(config).await;
+    let now = Timestamp::now();
+    for (authenticated_at, is_recent) in
+        [(Some(now), true), (Some(now - OLD), false), (None, false)]
+    {
+        let cookie = sign_in(&harness.store, Role::Admin, authenticated_at).await;
+        let session = harness.enter(cookie).await;
+        let page = harness.get(&session, "/account").await.body;
+        assert_eq!(
+            !page.contains("sign-in-again"),
+            is_recent,
+            "{authenticated_at:?}"
+        );
+        let token = [("action", "token"), ("role", "viewer"), ("days", "365")];
+        let answer = harness.post(&session, "/account", &token).await;
+        assert_eq!(
+            answer.body.contains("id=\"token\""),
+            is_recent,
+            "{}",
+            answer.body
+        );
+    }
 }
 
 #[tokio::test]

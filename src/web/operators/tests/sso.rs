@@ -14,6 +14,7 @@ async fn another_site_ends_no_attempt_and_writes_no_audit() {
     let harness = Harness::with(config).await;
     let purpose = AttemptPurpose::Operator {
         to: "/messages".to_owned(),
+        recent: false,
     };
     let secret = begin_sign_in(&harness.store, purpose.clone()).await;
     let secret = secret.expect("begun");

@@ -163,3 +163,24 @@ async fn guessing_links_is_rate_limited_and_valid_links_still_open() {
     }
     assert_eq!(harness.get(&link).await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn links_and_forms_are_below_the_path_of_the_public_url() {
+    let mut config = sample::config("");
+    config.http.public_url = "https://corp.example/gate".to_owned();
+    let harness = Harness::with(config).await;
+    harness.mail("ann@corp.example", "held").await;
+    let mail = harness.mail_valid_for(Duration::ZERO).await;
+    let (_, token) = mail.expect("a verification mail is due");
+    let expired = format!("/verify/{}", token.reveal());
+    for path in ["/", "/signup", "/resend", "/nothing", &expired] {
+        let body = harness.get(path).await.body;
+        let absolute: Vec<_> = body.split("=\"/").skip(1).collect();
+        assert!(absolute.len() >= 3, "{path}: {body}");
+        for target in absolute {
+            assert!(target.starts_with("gate/"), "{path}: {target:.40}");
+        }
+    }
+    let body = harness.get(&expired).await.body;
+    assert!(body.contains("action=\"/gate/resend\""), "{body}");
+}

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::EmailAddress;
 use crate::store::ledger::search_words::{MAX_WORDS, words_of};
 
 /// Entries of a store, oldest first: their subjects and all words.

@@ -60,6 +60,21 @@ fn a_commit_fails_with_the_write_of_the_zeros() {
     check_after_death(&path, &rows, "after a failed write");
 }
 
+/// The disk may still have room for the frames, which take less of it.
+#[test]
+fn a_full_disk_stops_the_extension_and_not_the_commit() {
+    let (_folder, path) = new_database();
+    let writer = gathering(&path, "FULL");
+    faults::sizes();
+    faults::arm(0, 1, Fault::FullAfter { octets: 5000 });
+    let inserted = writer.execute("INSERT INTO filling VALUES (1, zeroblob(90000))", []);
+    assert!(faults::mend());
+    assert_eq!(faults::sizes().first(), Some(&ZEROS.len()));
+    inserted.expect("committed");
+    let rows = Model::from([(1, (90_000, 0))]);
+    check_after_death(&path, &rows, "a full disk");
+}
+
 /// A step that extends the log in idle time reports its failure, and takes nothing from commits.
 #[test]
 fn a_log_is_extended_in_advance() {

@@ -1,11 +1,11 @@
-//! Paths in commands that are printed to be pasted into a shell.
+//! Paths in commands that a person copies into a shell.
 
 use std::path::Path;
 
 /// Quotes a path for a POSIX shell if necessary.
-pub fn quote_path(path: &Path) -> String {
-    let word = path.display().to_string();
+pub fn quote(path: &Path) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@,%".contains(c);
+    let word = path.display().to_string();
     if !word.is_empty() && word.chars().all(is_plain) {
         return word;
     }
@@ -27,7 +27,7 @@ mod tests {
             ("/home/d'arcy/$x", r"'/home/d'\''arcy/$x'"),
             ("", "''"),
         ] {
-            assert_eq!(quote_path(Path::new(path)), word);
+            assert_eq!(quote(Path::new(path)), word);
         }
     }
 }

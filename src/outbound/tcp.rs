@@ -1,0 +1,115 @@
+//! In: a host and a port. Out: a connection to one of its addresses.
+//!
+//! RFC 5321 5.1: a client tries the addresses of a host in order, until one accepts. An address behind a firewall may
+//! never answer, and so may all those of a family, typically IPv6.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+/// Time limit of an address, while there are others. The system would wait for two minutes.
+const ADDRESS_LIMIT: Duration = Duration::from_secs(5);
+
+/// Connects to the first address that accepts. The caller limits the time as a whole.
+///
+/// # Errors
+/// The name cannot be resolved, or the error of the address that was tried last.
+pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses = lookup_host((host, port)).await?.collect();
+    connect_to_any(&alternate(addresses)).await
+}
+
+async fn connect_to_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let Some((last, others)) = addresses.split_last() else {
+        return Err(io::Error::other("the host has no address"));
+    };
+    for address in others {
+        let connecting = timeout(ADDRESS_LIMIT, TcpStream::connect(address));
+        if let Ok(Ok(stream)) = connecting.await {
+            return Ok(stream);
+        }
+    }
+    TcpStream::connect(last).await
+}
+
+/// Alternates between the families of the addresses, beginning with that of the first one (RFC 8305 4).
+fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let count = addresses.len();
+    let begins_with_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == begins_with_v6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut order = Vec::with_capacity(count);
+    while order.len() < count {
+        order.extend(first.next());
+        order.extend(second.next());
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    /// A listener that answers no further connection, and the connections that fill its queue.
+    fn silent_listener() -> (TcpListener, Vec<std::net::TcpStream>) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket
+            .bind((Ipv4Addr::LOCALHOST, 0).into())
+            .expect("a port");
+        let listener = socket.listen(1).expect("a listener");
+        let address = listener.local_addr().expect("bound");
+        let limit = Duration::from_millis(200);
+        let mut waiting = Vec::new();
+        while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, limit) {
+            waiting.push(stream);
+            assert!(waiting.len() < 100, "the queue does not fill");
+        }
+        (listener, waiting)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_without_an_answer_leaves_time_for_the_next() {
+        let (silent, _waiting) = silent_listener();
+        let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a port");
+        let addresses = [&silent, &other].map(|listener| listener.local_addr().expect("bound"));
+        let connecting = timeout(Duration::from_secs(30), connect_to_any(&addresses));
+        let stream = connecting.await.expect("in time").expect("connected");
+        assert_eq!(stream.peer_addr().expect("connected"), addresses[1]);
+    }
+
+    #[test]
+    fn the_families_of_addresses_alternate() {
+        for (found, order) in [
+            (
+                "2001:db8::1 2001:db8::2 2001:db8::3 192.0.2.1",
+                "2001:db8::1 192.0.2.1 2001:db8::2 2001:db8::3",
+            ),
+            (
+                "192.0.2.1 2001:db8::1 2001:db8::2",
+                "192.0.2.1 2001:db8::1 2001:db8::2",
+            ),
+            ("192.0.2.1 192.0.2.2", "192.0.2.1 192.0.2.2"),
+            ("192.0.2.1", "192.0.2.1"),
+        ] {
+            let parse = |text: &str| -> Vec<SocketAddr> {
+                let addresses = text.split(' ').map(|address| address.parse().expect("one"));
+                addresses
+                    .map(|address| SocketAddr::new(address, 25))
+                    .collect()
+            };
+            assert_eq!(alternate(parse(found)), parse(order));
+        }
+        assert!(alternate(Vec::new()).is_empty());
+    }
+}

@@ -1,0 +1,119 @@
+//! Additions to a signed message that leave its signatures valid (RFC 6376 8.15).
+//!
+//! A signature covers as many fields of a name as it lists, from the bottom up (RFC 6376 5.4.2), while we and many
+//! other programs read the topmost. So anyone who has a signed message could add another subject, or a Content-Type
+//! that shows other parts of the body. RFC 5322 3.6 and RFC 2045 allow each of these fields once.
+
+use mail_auth::AuthenticatedMessage;
+
+use super::message::has_name;
+
+/// Fields that determine what is read, and where the answer goes.
+const NAMES: [&str; 4] = [
+    "Content-Transfer-Encoding",
+    "Content-Type",
+    "Reply-To",
+    "Subject",
+];
+
+/// Number of the fields of one name.
+#[derive(Debug, Clone, Copy, Default)]
+struct FieldCount {
+    all: usize,
+    /// Without those that have white space before the colon, which `mail-auth` does not find.
+    found: usize,
+}
+
+/// Numbers of the fields of each of [`NAMES`].
+pub(super) struct FieldCounts([FieldCount; NAMES.len()]);
+
+impl FieldCounts {
+    pub(super) fn of(message: &AuthenticatedMessage<'_>) -> Self {
+        let mut counts = [FieldCount::default(); NAMES.len()];
+        for (name, _) in &message.headers {
+            for (count, wanted) in counts.iter_mut().zip(NAMES) {
+                if has_name(name, wanted.as_bytes()) {
+                    count.all += 1;
+                    count.found += usize::from(name.len() == wanted.len());
+                }
+            }
+        }
+        Self(counts)
+    }
+
+    /// True if a signature over fields of these names covers one of [`NAMES`], but not each field of that name.
+    pub(super) fn exceed(&self, signed: &[String]) -> bool {
+        self.0.iter().zip(NAMES).any(|(count, name)| {
+            let is_same = |other: &&String| other.trim().eq_ignore_ascii_case(name);
+            let times = signed.iter().filter(is_same).count();
+            times > 0 && count.all > times.min(count.found)
+        })
+    }
+}
+
+/// True if an empty line ends the header. DKIM also ends it at a line without a colon, which is not signed, while
+/// other programs take that line for the first of the body, or go on with the header.
+pub(super) fn is_header_complete(message: &AuthenticatedMessage<'_>) -> bool {
+    let header = message.raw_message.get(..message.body_offset());
+    header.is_some_and(|header| header.ends_with(b"\n\r\n") || header.ends_with(b"\n\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::Signed;
+    use super::*;
+
+    /// True if a signature over `names` covers each field that has to be covered.
+    fn is_covered(header: &str, names: &[&str]) -> bool {
+        let raw = format!("{header}From: ann@corp.example\r\n\r\n");
+        let signed = Signed::read(raw.as_bytes(), None);
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        !FieldCounts::of(&signed.message).exceed(&names)
+    }
+
+    #[test]
+    fn a_signature_covers_each_field_of_a_name_or_none() {
+        const ONE: &str = "Subject: one\r\n";
+        for (header, names, expected) in [
+            (ONE.to_owned(), &["from", "subject"][..], true),
+            (
+                format!("{ONE}subject: two\r\n"),
+                &["from", "Subject"],
+                false,
+            ),
+            (
+                format!("{ONE}SUBJECT: two\r\n"),
+                &["subject", "subject"],
+                true,
+            ),
+            (format!("{ONE}{ONE}"), &["from"], true),
+            (format!("Subject : two\r\n{ONE}"), &["subject"], false),
+            ("Subject\t: two\r\n".to_owned(), &["subject"], false),
+            (String::new(), &["subject", "content-type"], true),
+            (
+                "Content-Type: text/plain\r\ncontent-type: text/html\r\n".to_owned(),
+                &["content-type"],
+                false,
+            ),
+            ("X: 1\r\nX: 2\r\n".to_owned(), &["x"], true),
+        ] {
+            assert_eq!(is_covered(&header, names), expected, "{header} {names:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_empty_line_completes_a_header() {
+        for (raw, expected) in [
+            ("From: a@corp.example\r\n\r\nbody\r\n", true),
+            ("From: a@corp.example\r\n\r\n", true),
+            ("From: a@corp.example\n\nbody\n", true),
+            ("From: a@corp.example\r\nCall me\r\nbody\r\n", false),
+            ("From: a@corp.example\r\nSubject\r\n : x\r\n\r\n", false),
+            ("From: a@corp.example\r\n", false),
+            ("", false),
+        ] {
+            let signed = Signed::read(raw.as_bytes(), None);
+            assert_eq!(is_header_complete(&signed.message), expected, "{raw:?}");
+        }
+    }
+}

@@ -42,7 +42,7 @@ review:
 bench:
     cargo bench
 
-# One of the fuzz targets in `fuzz/fuzz_targets`; needs cargo-fuzz and a nightly toolchain.
+# One of the fuzz targets in `fuzz/fuzz_targets`; needs cargo-fuzz.
 fuzz target seconds="60":
     mkdir -p fuzz/corpus/{{target}}
-    cargo +nightly fuzz run -s none {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} -- -max_total_time={{seconds}}
+    cargo fuzz run -s none {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} -- -max_total_time={{seconds}}

@@ -115,7 +115,8 @@ fn a_copy_of_a_damaged_database_is_not_kept() {
         .open(harness.path("data/vestibule.db"))
         .expect("the database");
     let pages = database.metadata().expect("its size").len() / 4096;
-    for page in 1..pages {
+    // Pages of rows, not of the schema: the database can still be opened and copied.
+    for page in pages - 4..pages {
         database
             .write_all_at(&[0x55; 200], page * 4096)
             .expect("written");

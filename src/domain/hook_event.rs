@@ -53,6 +53,20 @@ impl EventPattern {
         Err(EventPatternError(text.to_owned()))
     }
 
+    /// Parses a stored pattern. Its event may be unknown here: a node of a later version that shares the store can
+    /// subscribe to it.
+    ///
+    /// # Errors
+    /// The text does not have the form of a pattern.
+    pub fn parse_stored(text: &str) -> Result<Self, EventPatternError> {
+        match text.split_once('.') {
+            Some((kind, event)) if !kind.is_empty() && !event.is_empty() => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(EventPatternError(text.to_owned())),
+        }
+    }
+
     #[must_use]
     pub fn matches(&self, event: &str) -> bool {
         match self.0.strip_suffix(".*") {
@@ -68,7 +82,7 @@ impl fmt::Display for EventPattern {
     }
 }
 
-text_type!(EventPattern, EventPatternError);
+text_type!(EventPattern, EventPatternError, parse_stored);
 
 #[cfg(test)]
 mod tests {
@@ -96,6 +110,23 @@ mod tests {
             "delivery.*",
         ] {
             assert!(EventPattern::parse(text).is_err(), "{text}");
+        }
+    }
+
+    /// Otherwise, a subscription of a node of a later version would keep this one from accepting mail.
+    #[test]
+    fn a_stored_pattern_can_be_of_a_later_version() {
+        let stored = r#"["request.held", "request.invented", "later.*"]"#;
+        let patterns: Vec<EventPattern> = serde_json::from_str(stored).expect("patterns");
+        let matching = patterns.iter().filter(|one| one.matches("request.held"));
+        assert_eq!(matching.count(), 1);
+        for pattern in &patterns[1..] {
+            let text = pattern.to_string();
+            assert!(EventPattern::parse(&text).is_err(), "{text}");
+        }
+        for text in [r#"[""]"#, r#"["request"]"#, r#"[".*"]"#] {
+            let damaged: Result<Vec<EventPattern>, _> = serde_json::from_str(text);
+            assert!(damaged.is_err(), "{text}");
         }
     }
 }

@@ -106,12 +106,12 @@ impl Claims {
         now: Timestamp,
     ) -> Result<(), SsoError> {
         let Some(at) = self.authenticated_at(now) else {
-            return Err(SsoError::Token(
+            return Err(SsoError::NotRecent(
                 "it does not say when the person signed in (auth_time)",
             ));
         };
         if now.duration_since(at) > max_age + SignedDuration::from_secs(SKEW) {
-            return Err(SsoError::Token(
+            return Err(SsoError::NotRecent(
                 "the person signed in too long ago (auth_time)",
             ));
         }

@@ -15,6 +15,9 @@ pub enum SsoError {
     /// The ID token is not valid.
     #[error("the ID token is not valid: {0}")]
     Token(&'static str),
+    /// The provider was asked for a recent authentication, and does not say that there was one.
+    #[error("the ID token shows no recent sign-in: {0}")]
+    NotRecent(&'static str),
 }
 
 impl SsoError {

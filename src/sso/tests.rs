@@ -292,6 +292,8 @@ fn only_the_token_says_when_the_person_signed_in() {
         let claims = check(claims).unwrap_or_else(|error| panic!("{error}"));
         let checked = claims.check_age(max_age, now());
         assert_eq!(checked.is_ok(), is_recent, "{shown}");
+        let is_explained = matches!(checked, Ok(()) | Err(SsoError::NotRecent(_)));
+        assert!(is_explained, "{shown}: {checked:?}");
     }
 }
 

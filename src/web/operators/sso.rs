@@ -247,6 +247,12 @@ fn explain(error: &SsoError) -> Response {
             "The provider's answer could not be verified; details are in the log. Ask your \
              administrator.",
         ),
+        SsoError::NotRecent(_) => (
+            StatusCode::FORBIDDEN,
+            "The provider did not confirm that you signed in there recently, so your session goes on \
+             as it was. Log out here and at the provider, and log in again. If that does not help, \
+             ask your administrator; details are in the log.",
+        ),
     };
     refuse(status, text)
 }

@@ -52,7 +52,7 @@ fn explain(error: &SsoError) -> WebPage {
     events::sso_failed(error);
     match error {
         SsoError::Provider(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "sso.unavailable"),
-        SsoError::Refused(_) | SsoError::Token(_) => {
+        SsoError::Refused(_) | SsoError::Token(_) | SsoError::NotRecent(_) => {
             refuse(StatusCode::FORBIDDEN, "sso.not_confirmed")
         }
         SsoError::Foreign(_) => refuse(StatusCode::BAD_REQUEST, "sso.begin_again"),

@@ -191,6 +191,8 @@ fn a_recent_sign_in_is_one_that_the_provider_says_is_recent() {
         provider.fault(fault);
         let answer = organisation.sign_in(&mut browser, "ann");
         assert_eq!(answer.status, 403, "{fault}: {}", answer.body);
+        let explains = answer.body.contains("your session goes on as it was");
+        assert!(explains, "{fault}: {}", answer.body);
         wait_for("the line of the log", || {
             organisation.failures().contains(why).then_some(())
         });

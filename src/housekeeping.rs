@@ -3,7 +3,7 @@
 //! Every step is bounded in rows and in time, so that it never blocks the writer for long. A pause after each
 //! round leaves nine tenths of the time to mail. The clock is only compared with times in the database, so a
 //! clock that jumps makes steps run early or late, but never twice. For a day after a jump ahead, and for an hour after
-//! a long one back, nothing is deleted. Delivery learns of the jump by the checks that are sent to `checks`.
+//! a long one back, nothing is deleted. Delivery gives nothing up meanwhile: each check of the clock is sent to it.
 
 pub mod search_index;
 

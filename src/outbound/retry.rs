@@ -18,10 +18,10 @@ const JITTER: f64 = 0.1;
 /// was the last.
 ///
 /// `begun` is the time from which the schedule counts; `None` if the age of the request is unknown, because the clock
-/// is not trusted: then no attempt is the last. `chance` is a number from 0 to 1. `not_before` is the time that the other side requested; it is honoured
-/// up to an hour, but never past the last attempt. Each delay is granted once, however old the request is:
-/// the request may have waited for another one of its account, or for a destination that was down, without an
-/// attempt.
+/// is not trusted: then no attempt is the last. `chance` is a number from 0 to 1. `not_before` is the time that the
+/// other side requested; it is honoured up to an hour, but never past the last attempt. Each delay is granted once,
+/// however old the request is: the request may have waited for another one of its account, or for a destination that
+/// was down, without an attempt.
 #[must_use]
 pub fn next(
     retry: &RetrySchedule,

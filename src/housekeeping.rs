@@ -3,9 +3,8 @@
 //! Every step is bounded in rows and in time, so that it never blocks the writer for long. A pause after each
 //! round leaves nine tenths of the time to mail. The clock is only compared with times in the database, so a
 //! clock that jumps makes steps run early or late, but never twice. For a day after a jump ahead, and for an hour after
-//! a long one back, nothing is deleted.
+//! a long one back, nothing is deleted. Delivery gives nothing up meanwhile: each check of the clock is sent to it.
 
-mod clock;
 pub mod search_index;
 
 use std::sync::Arc;
@@ -14,11 +13,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::{self, Clock, Movement};
 use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::observe::events;
 use crate::store::{Duty, MaxDelays, Store, StoreError};
-use clock::{Clock, Movement};
 
 /// Interval between checks for due work. Holds last for days, so a minute is precise enough.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -29,8 +28,13 @@ const PAUSE_FACTOR: u32 = 10;
 /// Maximum rows that a step touches.
 const STEP: usize = 100;
 
-/// Runs until `shutdown`.
-pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: CancellationToken) {
+/// Runs until `shutdown`, and sends each check of the clock to `checks`.
+pub async fn run(
+    config: watch::Receiver<Arc<Config>>,
+    store: Store,
+    checks: watch::Sender<Option<Clock>>,
+    shutdown: CancellationToken,
+) {
     let latest = match store.latest_time().await {
         Ok(latest) => latest,
         Err(error) => {
@@ -41,6 +45,7 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     let (mut clock, mut movement) = Clock::start(latest, Timestamp::now(), Instant::now());
     let mut needs_repair = false;
     loop {
+        checks.send_replace(Some(clock));
         let now = config.borrow().clone();
         let kept = async {
             let duty = store.hold_duty(Duty::Housekeeping, INTERVAL, Timestamp::now());

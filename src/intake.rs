@@ -169,7 +169,7 @@ impl MessageHandler for Intake {
             Err(error) => {
                 events::fault("intake", &error);
                 DataOutcome::TryLater(match error {
-                    StoreError::Full(_) => TryLater::DiskFull,
+                    StoreError::Full(_) | StoreError::ServerFull(_) => TryLater::DiskFull,
                     StoreError::Closed => TryLater::ShuttingDown,
                     _ => TryLater::Internal,
                 })

@@ -19,11 +19,12 @@
 //!    actions are in [`operations`], which the pages and the API use, too.
 //!
 //! [`sso`] signs operators and customers in at the organisation's provider.
-//! [`domain`] has the types that all of them share.
+//! [`clock`] says whether the wall clock can be trusted, and [`domain`] has the types that all of them share.
 
 pub mod access;
 pub mod canary;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod delivery;

@@ -41,7 +41,7 @@ use crate::store::Store;
 use crate::templates::Templates;
 use crate::verification::ConfirmingWords;
 use crate::web::{Operators, Public, Readiness};
-use crate::{canary, delivery, housekeeping, smtp, verification, web};
+use crate::{canary, clock, delivery, housekeeping, smtp, verification, web};
 
 /// The running parts.
 pub struct Daemon {
@@ -113,7 +113,13 @@ impl Daemon {
         let (Stage { stop, tasks }, store) = (&self.workers, &self.store);
         let listening = store.listen_for_others()?;
         tasks.spawn(stop.clone().run_until_cancelled_owned(listening));
-        tasks.spawn(delivery::run(config.clone(), store.clone(), stop.clone()));
+        let (checks, clock) = clock::channel();
+        tasks.spawn(delivery::run(
+            config.clone(),
+            store.clone(),
+            clock,
+            stop.clone(),
+        ));
         tasks.spawn(verification::mail_queue::run(
             config.clone(),
             store.clone(),
@@ -145,6 +151,7 @@ impl Daemon {
         tasks.spawn(housekeeping::run(
             config.clone(),
             store.clone(),
+            checks,
             stop.clone(),
         ));
         tasks.spawn(housekeeping::search_index::run(store.clone(), stop.clone()));

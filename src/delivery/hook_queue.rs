@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::CheckedClock;
 use crate::config::{Hook, RetrySchedule};
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
@@ -25,17 +26,19 @@ pub(super) struct HookQueue {
     concurrency: usize,
     timeout: Duration,
     retry: RetrySchedule,
+    clock: CheckedClock,
     store: Store,
 }
 
 impl HookQueue {
-    pub(super) fn of(hook: &Hook, store: Store) -> Self {
+    pub(super) fn of(hook: &Hook, store: Store, clock: CheckedClock) -> Self {
         Self {
             name: hook.name.clone(),
             client: HttpClient::new(&hook.endpoint, hook.concurrency),
             concurrency: hook.concurrency,
             timeout: hook.endpoint.timeout + MARGIN,
             retry: hook.retry.clone(),
+            clock,
             store,
         }
     }
@@ -119,7 +122,8 @@ impl WorkQueue for HookQueue {
         let Some(attempt) = attempt else {
             return Settlement::Unattempted;
         };
-        let settlement = settlement(attempt, call.attempt, call.released_at, &self.retry, now);
+        let begun = self.clock.is_trusted().then_some(call.released_at);
+        let settlement = settlement(attempt, call.attempt, begun, &self.retry, now);
         let made = events::HookCallFields {
             hook: &self.name,
             call: call.id,

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::outgoing_message::Links;
 use super::{DestinationClient, OutgoingMessage};
+use crate::clock::CheckedClock;
 use crate::config::{self, Config, RetrySchedule};
 use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
 use crate::failpoint;
@@ -40,6 +41,7 @@ pub(super) struct RequestQueue {
     portals: Vec<PortalName>,
     destination: DestinationClient,
     retry: RetrySchedule,
+    clock: CheckedClock,
     hostname: Domain,
     links: Links,
 }
@@ -50,6 +52,7 @@ impl RequestQueue {
         settings: &config::Destination,
         config: &Config,
         store: Store,
+        clock: CheckedClock,
     ) -> Self {
         let portals = config
             .all_portals()
@@ -61,6 +64,7 @@ impl RequestQueue {
             portals,
             destination: DestinationClient::new(settings, &config.hostname),
             retry: settings.retry().clone(),
+            clock,
             hostname: config.hostname.clone(),
             links: Links {
                 store,
@@ -245,7 +249,8 @@ impl WorkQueue for RequestQueue {
             return Settlement::Unattempted;
         };
         failpoint::pass("handed over");
-        let settlement = settlement(attempt, claim.attempt, claim.released_at, &self.retry, now);
+        let begun = self.clock.is_trusted().then_some(claim.released_at);
+        let settlement = settlement(attempt, claim.attempt, begun, &self.retry, now);
         let delivery = events::DeliveryAttempt {
             request: claim.request(),
             ledger: claim.ledger,

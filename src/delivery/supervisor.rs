@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::hook_queue::HookQueue;
 use super::hook_subscriptions::HookSubscriptions;
 use super::request_queue::RequestQueue;
+use crate::clock::CheckedClock;
 use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::observe::events;
@@ -27,7 +28,12 @@ const INTERVAL: Duration = Duration::from_mins(1);
 const QUEUES: [&str; 2] = ["destination", "hook"];
 
 /// Delivers released requests to each destination independently, until `shutdown`.
-pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: CancellationToken) {
+pub async fn run(
+    config: watch::Receiver<Arc<Config>>,
+    store: Store,
+    clock: CheckedClock,
+    shutdown: CancellationToken,
+) {
     // Attempts in progress when an earlier daemon was killed need not wait for their leases to expire.
     if let Err(error) = store.end_leases(Timestamp::now()).await {
         events::fault("delivery", &error);
@@ -56,10 +62,12 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
             }
         }
         for (hook, breaker) in config.hooks.iter().zip(hook_breakers) {
-            generations.start(breaker, HookQueue::of(hook, generations.store()));
+            let queue = HookQueue::of(hook, generations.store(), clock.clone());
+            generations.start(breaker, queue);
         }
         for ((name, destination), breaker) in config.destinations.iter().zip(destination_breakers) {
-            let queue = RequestQueue::of(name, destination, &config, generations.store());
+            let store = generations.store();
+            let queue = RequestQueue::of(name, destination, &config, store, clock.clone());
             generations.start(breaker, queue);
         }
         generations.spawn(end_removed_outages(config, generations.store()));

@@ -17,15 +17,16 @@ const JITTER: f64 = 0.1;
 /// Returns the time of the next attempt after attempt number `attempt` (counted from 1) failed; `None` if it
 /// was the last.
 ///
-/// `chance` is a number from 0 to 1. `not_before` is the time that the other side requested; it is honoured
-/// up to an hour, but never past the last attempt. Each delay is granted once, however old the request is:
-/// the request may have waited for another one of its account, or for a destination that was down, without an
-/// attempt.
+/// `begun` is the time from which the schedule counts; `None` if the age of the request is unknown, because the clock
+/// is not trusted: then no attempt is the last. `chance` is a number from 0 to 1. `not_before` is the time that the
+/// other side requested; it is honoured up to an hour, but never past the last attempt. Each delay is granted once,
+/// however old the request is: the request may have waited for another one of its account, or for a destination that
+/// was down, without an attempt.
 #[must_use]
 pub fn next(
     retry: &RetrySchedule,
     attempt: u32,
-    released_at: Timestamp,
+    begun: Option<Timestamp>,
     now: Timestamp,
     not_before: Option<Timestamp>,
     chance: f64,
@@ -34,7 +35,10 @@ pub fn next(
         .wait_after(attempt)
         .mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0));
     let at = now.checked_add(wait).ok()?;
-    let last = released_at.checked_add(retry.give_up_after).ok()?;
+    let last = match begun {
+        Some(begun) => begun.checked_add(retry.give_up_after).ok()?,
+        None => Timestamp::MAX,
+    };
     let latest = now.checked_add(MAX_REQUESTED).ok()?.min(last);
     let at = not_before.map_or(at, |earliest| at.max(earliest.min(latest)));
     let is_young = usize::try_from(attempt).is_ok_and(|attempt| attempt <= retry.waits.len());
@@ -46,12 +50,12 @@ fn chance() -> f64 {
     getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }
 
-/// The settlement of an attempt. `attempt` counts from 1; the schedule counts from `released_at` when it decides
-/// whether to give up.
+/// The settlement of an attempt. `attempt` counts from 1; the schedule counts from `begun` when it decides whether to
+/// give up, and never gives up without it.
 pub fn settlement(
     outcome: &AttemptOutcome,
     attempt: u32,
-    released_at: Timestamp,
+    begun: Option<Timestamp>,
     retry: &RetrySchedule,
     now: Timestamp,
 ) -> Settlement {
@@ -65,7 +69,7 @@ pub fn settlement(
         AttemptOutcome::Retry(cause) | AttemptOutcome::Unknown(cause) => cause,
     };
     let chance = chance();
-    match next(retry, attempt, released_at, now, cause.not_before, chance) {
+    match next(retry, attempt, begun, now, cause.not_before, chance) {
         Some(at) => Settlement::Retry {
             at,
             cause: cause.text.clone(),
@@ -110,7 +114,7 @@ mod tests {
         while let Some(at) = next(
             &RetrySchedule::default(),
             attempt,
-            after(0.0),
+            Some(after(0.0)),
             now,
             None,
             0.0,
@@ -132,7 +136,7 @@ mod tests {
         while let Some(at) = next(
             &retry,
             attempt,
-            first_attempt(&retry, attempt, now),
+            Some(first_attempt(&retry, attempt, now)),
             now,
             None,
             0.0,
@@ -140,6 +144,14 @@ mod tests {
             (now, attempt) = (at, attempt + 1);
         }
         assert_eq!(attempt, 36);
+    }
+
+    #[test]
+    fn a_request_of_unknown_age_is_never_given_up() {
+        let (retry, now) = (RetrySchedule::default(), after(8760.0));
+        let next = |begun| next(&retry, 8, begun, now, None, 0.0);
+        assert_eq!(next(Some(after(0.0))), None);
+        assert_eq!(next(None), Some(after(8764.0)));
     }
 
     #[test]
@@ -163,7 +175,7 @@ mod tests {
             let found = next(
                 &RetrySchedule::default(),
                 attempt,
-                after(0.0),
+                Some(after(0.0)),
                 after(age),
                 not_before.map(after),
                 chance,

@@ -7,6 +7,8 @@ use std::fmt::Display;
 pub enum StoreError {
     #[error("the disk is full: {0}")]
     Full(String),
+    #[error("the disk of the database server is full: {0}")]
+    ServerFull(String),
     #[error("the database is locked by another process: {0}")]
     Busy(String),
     /// The database server cannot be reached. The outcome of the operation is unknown.
@@ -97,7 +99,7 @@ impl StoreError {
     pub(crate) fn passes(&self) -> bool {
         matches!(
             self,
-            Self::Away(_) | Self::Busy(_) | Self::Full(_) | Self::ReadOnly(_)
+            Self::Away(_) | Self::Busy(_) | Self::Full(_) | Self::ServerFull(_) | Self::ReadOnly(_)
         )
     }
 
@@ -111,6 +113,7 @@ impl StoreError {
         matches!(
             self,
             Self::Full(_)
+                | Self::ServerFull(_)
                 | Self::Busy(_)
                 | Self::Away(_)
                 | Self::Refused(_)

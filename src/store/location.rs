@@ -1,7 +1,8 @@
 //! Location of a database: takes the configuration and returns the driver for its engine.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,7 +73,7 @@ impl Location {
         let id = LedgerId::new().to_string();
         // Without a data folder, each start makes a new node.
         if let Some(file) = &server.node_file {
-            let written = fs::write(file, format!("{id}\n"));
+            let written = write_file(file, &format!("{id}\n"));
             written.map_err(|error| StoreError::open(file.display(), error))?;
         }
         Ok(id)
@@ -84,6 +85,17 @@ impl Location {
             Self::Server(_) => Notifier::default(),
         }
     }
+}
+
+/// Writes a file that is complete whenever it is visible, and that survives a power failure once this returns.
+fn write_file(file: &Path, text: &str) -> io::Result<()> {
+    let unfinished = file.with_extension("tmp");
+    let mut draft = File::create(&unfinished)?;
+    draft.write_all(text.as_bytes())?;
+    draft.sync_all()?;
+    fs::rename(&unfinished, file)?;
+    let folder = file.parent().filter(|path| !path.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl fmt::Display for Location {
@@ -116,5 +128,29 @@ impl From<PostgresServer> for Location {
 impl From<&Location> for Location {
     fn from(location: &Location) -> Self {
         location.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_keeps_its_id_in_a_file_that_is_never_incomplete() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("node-id");
+        let mut server =
+            PostgresServer::parse("postgres://db.corp.example/vestibule").expect("a URL");
+        server.node_file = Some(file.clone());
+        let location = Location::from(server);
+        // Left by a power failure. It is replaced, so the other name of its content shows no write to it.
+        let other = folder.path().join("other");
+        fs::write(&file, "").expect("written");
+        fs::hard_link(&file, &other).expect("linked");
+        assert_eq!(location.node_id(), None);
+        let id = location.make_node_id().expect("an id");
+        assert_eq!(fs::read_to_string(&other).expect("read"), "");
+        assert_eq!(location.node_id().as_ref(), Some(&id));
+        assert_eq!(location.make_node_id().expect("the same"), id);
     }
 }

@@ -176,9 +176,10 @@ impl WorkQueue for MailQueue {
         };
         failpoint::pass("letter sent");
         let retry = RetrySchedule::default();
-        // The mail may have waited for the limits, so only the time since its first attempt counts.
+        // The mail may have waited for the limits, so only the time since its first attempt counts. It follows from the
+        // number of attempts, so no jump of the clock ends them.
         let begun = retry::first_attempt(&retry, mail.attempt, now);
-        match settlement(attempt, mail.attempt, begun, &retry, now) {
+        match settlement(attempt, mail.attempt, Some(begun), &retry, now) {
             Settlement::Delivered => {
                 events::verification_sent(account, address, mail.attempt);
                 MailOutcome::Sent

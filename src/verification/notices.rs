@@ -99,7 +99,7 @@ impl WorkQueue for NoticeQueue {
             Some(AttemptOutcome::Unknown(cause)) => Settlement::Failed {
                 cause: cause.text.clone(),
             },
-            Some(attempt) => settlement(attempt, notice.attempt, begun, &retry, now),
+            Some(attempt) => settlement(attempt, notice.attempt, Some(begun), &retry, now),
         };
         match &outcome {
             Settlement::Delivered => {

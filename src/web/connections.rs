@@ -1,11 +1,11 @@
 //! The connections of an HTTP listener: their limits, in all and by peer, and eviction.
 //!
-//! Every connection is accepted at once. It is a full connection while a slot is free, in all and for its peer.
-//! Otherwise an idle or stalled connection is evicted for it: the longest-idle one of the same peer if that peer is
-//! at its limit, else of the peer with the most connections. If none can be evicted, the new one is a brief
-//! connection: it lasts a few seconds and serves only the health and metrics of the daemon. When there are too many
-//! brief connections, the oldest is evicted. So a peer that opens as many connections as it can neither keeps
-//! others out nor stops the monitoring.
+//! Every connection is accepted at once. It is a full connection while a slot is free, in all and for each network of
+//! its peer. Otherwise an idle or stalled connection is evicted for it: the longest-idle one of the smallest network
+//! that is at its limit, else of the network that uses most of its limit. If none can be evicted, the new one is a
+//! brief connection: it lasts a few seconds and serves only the health and metrics of the daemon. When there are too
+//! many brief connections, the oldest is evicted. So a peer that opens as many connections as it can neither keeps
+//! others out nor stops the monitoring, even if it has a large network of IPv6.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -13,14 +13,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::rate_limit::network;
+use crate::domain::client_networks;
 
-/// Maximum full connections, in all and of one peer.
+/// Maximum full connections.
 const MAX_CONNECTIONS: usize = 1024;
-const MAX_OF_ONE_PEER: usize = 128;
+
+/// Maximum full connections of the [networks](client_networks) of a peer, the smallest first: none can have them all.
+const MAX_OF_NETWORKS: [usize; 4] = [128, 256, 384, 512];
 
 /// Maximum brief connections.
 const MAX_BRIEF: usize = 128;
@@ -41,13 +44,27 @@ pub(super) struct Connections {
 struct State {
     next: u64,
     full: HashMap<u64, Arc<Activity>>,
-    by_peer: HashMap<IpAddr, usize>,
+    by_network: HashMap<IpNet, NetworkUsage>,
     brief: BTreeMap<u64, Arc<Activity>>,
+}
+
+/// Full connections of a network.
+struct NetworkUsage {
+    count: usize,
+    limit: usize,
+}
+
+impl NetworkUsage {
+    /// Used share of the limit, in 1024ths.
+    fn share(&self) -> usize {
+        self.count * 1024 / self.limit
+    }
 }
 
 /// Time of the last activity on a connection.
 pub(super) struct Activity {
-    peer: IpAddr,
+    /// Networks of the peer, the smallest first.
+    networks: Vec<IpNet>,
     opened: Instant,
     /// Milliseconds since the connection was opened.
     last: AtomicU64,
@@ -58,9 +75,9 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    fn new(peer: IpAddr) -> Self {
+    fn new(networks: Vec<IpNet>) -> Self {
         Self {
-            peer,
+            networks,
             opened: Instant::now(),
             last: AtomicU64::new(0),
             is_answering: AtomicBool::new(false),
@@ -110,15 +127,18 @@ pub(super) struct OpenConnection {
 }
 
 impl Connections {
-    /// Admits a connection. A trusted proxy carries the requests of many people, so it has no limit of its
-    /// own.
+    /// Admits a connection. A trusted proxy carries the requests of many people, so it has no limit of its own, and
+    /// does not count for the larger networks that it shares with others.
     pub(super) fn admit(self: &Arc<Self>, peer: IpAddr, is_proxy: bool) -> OpenConnection {
-        let peer = network(peer.to_canonical());
-        let activity = Arc::new(Activity::new(peer));
+        let mut networks = client_networks(peer);
+        if is_proxy {
+            networks.truncate(1);
+        }
+        let activity = Arc::new(Activity::new(networks));
         let mut state = self.lock();
         let id = state.next;
         state.next += 1;
-        let is_brief = !state.has_room_for(peer, is_proxy);
+        let is_brief = !state.has_room_for(&activity.networks, is_proxy);
         if is_brief {
             while state.brief.len() >= MAX_BRIEF
                 && let Some((_, oldest)) = state.brief.pop_first()
@@ -127,8 +147,7 @@ impl Connections {
             }
             state.brief.insert(id, Arc::clone(&activity));
         } else {
-            state.full.insert(id, Arc::clone(&activity));
-            *state.by_peer.entry(peer).or_default() += 1;
+            state.add(id, &activity);
         }
         drop(state);
         OpenConnection {
@@ -146,24 +165,37 @@ impl Connections {
 
 impl State {
     /// True if one more full connection can be admitted, evicting another if necessary.
-    fn has_room_for(&mut self, peer: IpAddr, is_proxy: bool) -> bool {
-        let own = self.by_peer.get(&peer).copied().unwrap_or(0);
-        if own >= MAX_OF_ONE_PEER && !is_proxy {
-            return self.close_idlest_of(peer);
+    fn has_room_for(&mut self, networks: &[IpNet], is_proxy: bool) -> bool {
+        let is_exhausted = |network: &&IpNet| {
+            let usage = self.by_network.get(*network);
+            usage.is_some_and(|usage| usage.count >= usage.limit)
+        };
+        let exhausted = networks.iter().find(is_exhausted).copied();
+        if let Some(network) = exhausted.filter(|_| !is_proxy) {
+            return self.close_idlest_of(network);
         }
         if self.full.len() < MAX_CONNECTIONS {
             return true;
         }
-        let greatest = self.by_peer.iter().max_by_key(|(_, count)| **count);
-        let greatest = greatest.map(|(peer, _)| *peer);
+        let usages = self.by_network.iter();
+        let greatest = usages.max_by_key(|(_, usage)| usage.share());
+        let greatest = greatest.map(|(network, _)| *network);
         greatest.is_some_and(|greatest| self.close_idlest_of(greatest))
     }
 
-    fn close_idlest_of(&mut self, peer: IpAddr) -> bool {
+    fn add(&mut self, id: u64, activity: &Arc<Activity>) {
+        self.full.insert(id, Arc::clone(activity));
+        for (&network, limit) in activity.networks.iter().zip(MAX_OF_NETWORKS) {
+            let empty = NetworkUsage { count: 0, limit };
+            self.by_network.entry(network).or_insert(empty).count += 1;
+        }
+    }
+
+    fn close_idlest_of(&mut self, network: IpNet) -> bool {
         let own = self
             .full
             .iter()
-            .filter(|(_, activity)| activity.peer == peer);
+            .filter(|(_, activity)| activity.networks.contains(&network));
         let idlest = own
             .filter_map(|(id, activity)| Some((activity.idle()?, *id)))
             .max();
@@ -182,10 +214,12 @@ impl State {
         let Some(activity) = self.full.remove(&id) else {
             return;
         };
-        if let Some(own) = self.by_peer.get_mut(&activity.peer) {
-            *own -= 1;
-            if *own == 0 {
-                self.by_peer.remove(&activity.peer);
+        for network in &activity.networks {
+            if let Some(usage) = self.by_network.get_mut(network) {
+                usage.count -= 1;
+                if usage.count == 0 {
+                    self.by_network.remove(network);
+                }
             }
         }
     }
@@ -224,20 +258,20 @@ mod tests {
         let connections = Arc::new(Connections::default());
         let held = many(&connections, ip(1), 1024);
         let full = held.iter().filter(|one| !one.is_brief).count();
-        assert_eq!(full, MAX_OF_ONE_PEER);
+        assert_eq!(full, MAX_OF_NETWORKS[0]);
         let closed = |one: &&OpenConnection| one.activity.closed.is_cancelled();
         assert_eq!(held.iter().filter(closed).count(), 1024 - 128 - 128);
         assert!(!connections.admit(ip(2), false).is_brief);
         assert!(connections.admit(ip(1), false).is_brief);
         drop(held);
-        assert!(connections.lock().by_peer.is_empty());
+        assert!(connections.lock().by_network.is_empty());
         assert!(connections.lock().brief.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_idlest_is_closed_for_the_next_of_its_peer() {
         let connections = Arc::new(Connections::default());
-        let held = many(&connections, ip(1), MAX_OF_ONE_PEER);
+        let held = many(&connections, ip(1), MAX_OF_NETWORKS[0]);
         advance(Duration::from_secs(1)).await;
         assert!(
             connections.admit(ip(1), false).is_brief,
@@ -286,13 +320,27 @@ mod tests {
         assert_eq!(proxied.iter().filter(closed).count(), 1);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn one_network_of_ipv6_is_one_peer() {
-        let connections = Arc::new(Connections::default());
-        let held: Vec<_> = (0..200_u16)
-            .map(|last| connections.admit([0x2001, 0xdb8, 0, 0, 0, 0, 0, last].into(), false))
+    /// Number of full connections of a peer that opens 1024, each from another address.
+    fn full_of(connections: &Arc<Connections>, address: fn(u16) -> [u16; 8]) -> usize {
+        let held: Vec<_> = (0..1024)
+            .map(|number| connections.admit(address(number).into(), false))
             .collect();
-        let full = held.iter().filter(|one| !one.is_brief).count();
-        assert_eq!(full, MAX_OF_ONE_PEER);
+        assert!(!connections.admit(ip(1), false).is_brief);
+        held.iter().filter(|one| !one.is_brief).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_network_of_ipv6_takes_all_connections() {
+        let connections = Arc::new(Connections::default());
+        let networks: [fn(u16) -> [u16; 8]; 4] = [
+            |n| [0x2001, 0xdb8, 0, 0, 0, 0, 0, n],
+            |n| [0x2001, 0xdb8, 0, n % 256, 0, 0, 0, n],
+            |n| [0x2001, 0xdb8, 0, n, 0, 0, 0, 0],
+            |n| [0x2001, 0xdb8, n, 0, 0, 0, 0, 0],
+        ];
+        for (address, most) in networks.into_iter().zip(MAX_OF_NETWORKS) {
+            assert_eq!(full_of(&connections, address), most);
+        }
+        assert!(connections.lock().by_network.is_empty());
     }
 }

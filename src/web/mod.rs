@@ -53,6 +53,7 @@ fn is_unavailable(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::Full(_)
+            | StoreError::ServerFull(_)
             | StoreError::Busy(_)
             | StoreError::Away(_)
             | StoreError::Refused(_)

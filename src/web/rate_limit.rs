@@ -2,7 +2,7 @@
 //! report. Memory is bounded, however many addresses send requests.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -152,20 +152,10 @@ fn networks(client: IpAddr) -> Vec<(IpNet, u32)> {
     client_networks(client).into_iter().zip(MULTIPLES).collect()
 }
 
-/// The network of one household: an IPv4 address, or the /64 of an IPv6 address, within which anyone may take
-/// as many addresses as they like.
-pub(super) fn network(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
     use axum::http::HeaderValue;
 

@@ -21,6 +21,7 @@ const USES: &[(&str, &[&str])] = &[
         "store",
         &["access", "config", "domain", "failpoint", "mail"],
     ),
+    ("clock", &["domain"]),
     ("failpoint", &[]),
     (
         "intake",
@@ -54,6 +55,7 @@ const USES: &[(&str, &[&str])] = &[
         "delivery",
         &[
             "sender_auth",
+            "clock",
             "config",
             "domain",
             "failpoint",
@@ -66,7 +68,10 @@ const USES: &[(&str, &[&str])] = &[
     ),
     ("sso", &["config", "domain", "outbound"]),
     ("outbound", &["config", "domain", "observe", "store"]),
-    ("housekeeping", &["config", "domain", "observe", "store"]),
+    (
+        "housekeeping",
+        &["clock", "config", "domain", "observe", "store"],
+    ),
     ("canary", &["config", "domain", "observe", "store"]),
     (
         "web",
@@ -96,6 +101,7 @@ const USES: &[(&str, &[&str])] = &[
             "access",
             "sender_auth",
             "canary",
+            "clock",
             "config",
             "delivery",
             "domain",

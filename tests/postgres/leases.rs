@@ -62,7 +62,7 @@ fn claims_of_a_killed_node_are_taken_over_when_their_lease_ends() {
 }
 
 #[test]
-fn a_killed_node_resumes_its_claims_within_a_minute() {
+fn a_killed_node_resumes_its_claims_once_no_copy_can_be_at_work() {
     let schema = server().schema();
     let (mut node, _) = start_with_a_claim(&schema);
     let seen = "SELECT coalesce(max(seen_at), 0) FROM node";
@@ -72,7 +72,7 @@ fn a_killed_node_resumes_its_claims_within_a_minute() {
     node.kill();
     let seen = number(&schema, seen);
     node.restart();
-    // Its lease lasts eleven minutes.
+    // Its lease lasts eleven minutes, which is longer than this waits.
     wait_for("a second claim", || (attempts(&schema) == 2).then_some(()));
     let since = format!("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint - {seen}");
     let silence = number(&schema, &since);

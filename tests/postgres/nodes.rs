@@ -338,11 +338,23 @@ fn a_starting_node_leaves_the_canary_of_another_alone() {
     );
     let is_there = || number(&schema, left) == 1;
     assert!(is_there());
+    // Counts how often the node asks for the duty: before it removes canaries, and before it would send one.
+    let counter = format!(
+        "CREATE SEQUENCE asked;
+         CREATE FUNCTION count_asking() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             PERFORM nextval('{}.asked');
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER count_asking BEFORE INSERT ON duty
+             FOR EACH ROW WHEN (NEW.name = 'canary') EXECUTE FUNCTION count_asking()",
+        schema.name
+    );
+    server().run(&schema.name, &counter);
+    let asked = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM asked";
     node.restart();
-    wait_for("readiness", || {
-        (http(node.http, "GET", "/readyz", &[]).0 == 200).then_some(())
+    wait_for("the second request for the duty", || {
+        (number(&schema, asked) >= 2).then_some(())
     });
-    std::thread::sleep(Duration::from_secs(1));
     assert!(is_there(), "another node waits for it");
 
     // It is removed once that node's lease has ended.

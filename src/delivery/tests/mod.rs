@@ -2,6 +2,7 @@
 
 mod command;
 mod fault_server;
+mod giving_up;
 mod maildir;
 mod smtp;
 mod timeouts;

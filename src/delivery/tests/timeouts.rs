@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::clock;
 use crate::config::Config;
 use crate::delivery::DestinationClient;
 use crate::delivery::hook_queue::HookQueue;
@@ -60,6 +61,6 @@ async fn an_attempt_ends_within_the_time_from_which_the_lease_follows() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
-    let hook = HookQueue::of(&config.hooks[0], store);
+    let hook = HookQueue::of(&config.hooks[0], store, clock::channel().1);
     assert_eq!(hook.timeout(), Duration::from_secs(130));
 }

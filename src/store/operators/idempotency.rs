@@ -37,7 +37,7 @@ pub enum Claimed {
     Other,
 }
 
-fn find_answer(tx: &Tx, n: i64, asked: &AnswerKey) -> Result<Option<Claimed>> {
+pub(crate) fn find_answer(tx: &Tx, n: i64, asked: &AnswerKey) -> Result<Option<Claimed>> {
     tx.maybe_with(
         "SELECT request, status, head, body FROM answer WHERE operator = ? AND key = ?",
         &[&n, &asked.key],

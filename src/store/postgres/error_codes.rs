@@ -40,8 +40,8 @@ impl ServerMessage {
     pub(super) fn into_error(self) -> StoreError {
         let text = format!("{} ({})", self.text, self.code);
         match self.code.as_str() {
-            // The disk of the server, or a quota.
-            "53100" => StoreError::Full(text),
+            // Or a quota is used up.
+            "53100" => StoreError::ServerFull(text),
             // A lock, a query or a transaction took too long; a deadlock; a serialization failure.
             "55P03" | "57014" | "40P01" | "40001" | "25P04" => StoreError::Busy(text),
             "25006" => StoreError::ReadOnly(text),

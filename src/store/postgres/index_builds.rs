@@ -98,7 +98,7 @@ impl<'a> IndexBuild<'a> {
             IndexState::Missing => {}
         }
         let built = wire.simple(&format!("{CREATE}{name} ON {schema}.{table} {definition}"));
-        if let Err(error @ StoreError::Full(_)) = built {
+        if let Err(error @ StoreError::ServerFull(_)) = built {
             // The unfinished index would take disk space that the nodes need, until the next attempt.
             let _ = wire.simple(&drop_index);
             return Err(error);

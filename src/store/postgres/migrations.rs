@@ -298,7 +298,7 @@ fn at_step(number: usize, server: &PostgresServer, error: StoreError) -> StoreEr
     match error {
         StoreError::Away(cause) => StoreError::Away(of_step(cause)),
         StoreError::Busy(cause) => StoreError::Busy(of_step(cause)),
-        StoreError::Full(cause) => StoreError::Full(of_step(cause)),
+        StoreError::ServerFull(cause) => StoreError::ServerFull(of_step(cause)),
         StoreError::ReadOnly(cause) => StoreError::ReadOnly(of_step(cause)),
         error => StoreError::Open {
             path: server.to_string(),

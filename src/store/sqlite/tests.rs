@@ -1,6 +1,7 @@
 //! Tests of query plans: the queries of the operators' pages and of the starting daemon use an index, in its
 //! order, and never scan a table that grows.
 
+mod growing_tables;
 mod pages;
 
 use std::cell::RefCell;
@@ -40,6 +41,13 @@ const LARGE: &[&str] = &[
     "content",
     "c",
     "letter",
+    "letter_claim",
+    "letter_minute",
+    "token",
+    "offer",
+    "let_in",
+    "notice",
+    "answer",
     "dropped_content",
     "dropped_sender",
     "hook_call",

@@ -30,21 +30,33 @@ pub fn backup(
         return Err(error_of(file, &io::ErrorKind::AlreadyExists.into()));
     }
     let draft = Draft::beside(file)?;
-    match database {
-        Location::File(path) => copy(path, &draft.0, progress)?,
-        Location::Server(_) => copy_rows(database, &draft.0, progress)?,
-    }
+    let filled = match database {
+        Location::File(path) => copy(path, &draft.0, progress),
+        Location::Server(_) => copy_rows(database, &draft.0, progress),
+    };
+    filled.map_err(|error| name_full_disk(file, error))?;
     let examined =
         leave_single_file(&draft.0).and_then(|()| crate::store::examine(&Location::from(&draft.0)));
     let found = examined.map_err(|error| match error {
         StoreError::Damaged(damage) => of_damaged_copy(file, &damage),
-        error => error,
+        error => name_full_disk(file, error),
     })?;
     if let Some(damage) = found.damage() {
         return Err(of_damaged_copy(file, damage));
     }
     draft.finish(file)?;
     Ok(found)
+}
+
+/// Names the copy if its disk is full: the database is only read, and a server has a disk of its own.
+fn name_full_disk(file: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Full(_) => StoreError::open(
+            file.display(),
+            "the disk is full; the unfinished copy was deleted",
+        ),
+        error => error,
+    }
 }
 
 /// The error for a copy that is damaged. The database need not be.

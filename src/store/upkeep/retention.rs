@@ -142,7 +142,7 @@ fn old(tx: &Tx, sql: &str, before: Millis, limit: usize) -> Result<Vec<i64>> {
 
 /// Deletes links so old that nobody follows them any more (they are then unknown rather than expired), counts
 /// of the mail limits, and stored API answers. `done` is the largest of the numbers of each kind.
-fn delete_expired_traces(
+pub(crate) fn delete_expired_traces(
     tx: &Tx,
     now: Millis,
     before: Millis,

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vestibule::access::AccessSettings;
+use vestibule::clock::{self, CheckedClock, Clock};
 use vestibule::config::Config;
 use vestibule::delivery;
 use vestibule::domain::{PortalName, RequestId, RequestState, Timestamp};
@@ -28,6 +29,14 @@ pub struct Harness {
 pub struct Workers {
     pub stop: CancellationToken,
     pub running: JoinHandle<()>,
+}
+
+/// A clock that housekeeping has checked.
+pub fn trusted_clock() -> CheckedClock {
+    let (checks, clock) = clock::channel();
+    let (checked, _) = Clock::start(None, Timestamp::now(), Instant::now());
+    checks.send_replace(Some(checked));
+    clock
 }
 
 impl Harness {
@@ -69,7 +78,8 @@ impl Harness {
 
     pub fn start(&self) -> Workers {
         let stop = CancellationToken::new();
-        let workers = delivery::run(self.config(), self.store.clone(), stop.clone());
+        let (config, store) = (self.config(), self.store.clone());
+        let workers = delivery::run(config, store, trusted_clock(), stop.clone());
         Workers {
             stop,
             running: tokio::spawn(workers),

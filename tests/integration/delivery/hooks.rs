@@ -12,7 +12,7 @@ use vestibule::delivery;
 use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
 use vestibule::outbound::webhook_signature;
 
-use super::harness::{Harness, until};
+use super::harness::{Harness, trusted_clock, until};
 use super::help_desk::{HelpDesk, ReceivedCall};
 
 const UNLIMITED: usize = 1_000_000;
@@ -167,6 +167,7 @@ fn a_crash_before_the_record_repeats_the_call_under_the_same_id() {
     daemon.spawn(delivery::run(
         harness.config(),
         harness.store_again(),
+        trusted_clock(),
         CancellationToken::new(),
     ));
     here.block_on(until("posted", async || help_desk.posts().len() == 1));

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use vestibule::delivery;
 use vestibule::domain::{Actor, DestinationName, Interface, RequestId, RequestState, Timestamp};
 
-use super::harness::{Harness, until};
+use super::harness::{Harness, trusted_clock, until};
 use super::help_desk::HelpDesk;
 
 const UNLIMITED: usize = 1_000_000;
@@ -97,6 +97,7 @@ fn a_crash_repeats_no_more_than_one_run_and_in_order() {
     daemon.spawn(delivery::run(
         harness.config(),
         harness.store_again(),
+        trusted_clock(),
         CancellationToken::new(),
     ));
     here.block_on(until("in the middle of a run", async || {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use vestibule::delivery;
 use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
 
-use super::harness::{Harness, all, until, until_within};
+use super::harness::{Harness, all, trusted_clock, until, until_within};
 use super::help_desk::HelpDesk;
 use crate::support::harness::DEADLINE;
 
@@ -115,6 +115,7 @@ fn a_crash_before_the_record_repeats_under_the_same_id() {
     daemon.spawn(delivery::run(
         harness.config(),
         harness.store_again(),
+        trusted_clock(),
         CancellationToken::new(),
     ));
     here.block_on(until("posted", async || help_desk.posts().len() == 1));

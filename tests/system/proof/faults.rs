@@ -110,6 +110,22 @@ fn mail_is_deferred_while_the_disk_is_full() {
 }
 
 #[test]
+fn a_backup_to_a_full_disk_names_the_copy() {
+    let helpdesk = HelpDesk::open();
+    let mut harness = Harness::at_rest(&configuration(&helpdesk));
+    let disk = Disk::of(&harness);
+    harness.restart();
+    disk.fill();
+    let copy = harness.path("data/copy.db");
+    let ran = harness.run(&["backup", text(&copy)]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    let said = format!("{}: the disk is full", copy.display());
+    assert!(ran.err.contains(&said), "{}", ran.err);
+    assert!(!harness.path("data/copy.db.incomplete").exists());
+    disk.make_room();
+}
+
+#[test]
 fn mail_is_deferred_while_the_files_are_read_only() {
     let fault = Fault {
         break_it: |harness, _| {

@@ -1,5 +1,7 @@
 //! In: the wall clock and a monotonic clock. Out: jumps of the wall clock, and whether it is trusted.
 //!
+//! Housekeeping checks the clocks; each part of this process that ends something by its age asks [`CheckedClock`].
+//!
 //! Expired data cannot be restored once it is deleted, and a clock that is a year ahead for an hour makes
 //! everything expire. So the wall clock is not trusted for a while after it has run ahead of the monotonic
 //! clock. A clock that was set back has left times in the future in the database, or it is wrong only now: the battery
@@ -7,6 +9,8 @@
 //! while either.
 
 use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 use crate::domain::Timestamp;
 
@@ -51,7 +55,7 @@ struct Doubt {
 }
 
 /// Both clocks at the last check.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Clock {
     wall: Timestamp,
     counting: Instant,
@@ -86,6 +90,12 @@ impl Clock {
         self.judge(moved, AHEAD)
     }
 
+    /// True if a check at this moment would find that the wall clock is trusted.
+    fn is_trusted(mut self, wall: Timestamp, counting: Instant) -> bool {
+        let movement = self.look(wall, counting);
+        matches!(movement, Movement::Steady | Movement::Back(_))
+    }
+
     /// Classifies a movement. `ahead` is the number of milliseconds by which the wall clock is ahead of the
     /// expected time.
     fn judge(&mut self, ahead: i64, most: Duration) -> Movement {
@@ -117,6 +127,24 @@ impl Clock {
             }
         }
     }
+}
+
+/// The clock that housekeeping checks, for other parts of the process. Not trusted before the first check.
+#[derive(Debug, Clone)]
+pub struct CheckedClock(watch::Receiver<Option<Clock>>);
+
+impl CheckedClock {
+    /// True if the wall clock is trusted now: it may have jumped since the last check.
+    pub fn is_trusted(&self) -> bool {
+        let clock = *self.0.borrow();
+        clock.is_some_and(|clock| clock.is_trusted(Timestamp::now(), Instant::now()))
+    }
+}
+
+/// Creates a clock, and the channel to which each check is sent.
+pub fn channel() -> (watch::Sender<Option<Clock>>, CheckedClock) {
+    let (checks, clock) = watch::channel(None);
+    (checks, CheckedClock(clock))
 }
 
 fn between(earlier: Timestamp, later: Timestamp) -> i64 {
@@ -179,6 +207,22 @@ mod tests {
         assert_eq!(watch.after(MINUTE), Movement::Doubted);
         assert_eq!(watch.after(23 * 60 * MINUTE), Movement::Doubted);
         assert_eq!(watch.after(60 * MINUTE), Movement::Steady);
+    }
+
+    #[test]
+    fn a_clock_is_trusted_once_it_is_checked_and_until_it_jumps() {
+        let (checks, clock) = channel();
+        assert!(!clock.is_trusted());
+        let (now, counting) = (Timestamp::now(), Instant::now());
+        checks.send_replace(Some(Clock::start(None, now, counting).0));
+        assert!(clock.is_trusted());
+        // Since this check, the clock jumped ahead.
+        let (mut jumped, _) = Clock::start(None, now - YEAR, counting);
+        checks.send_replace(Some(jumped));
+        assert!(!clock.is_trusted());
+        assert_eq!(jumped.look(now, counting), Movement::Ahead(YEAR));
+        checks.send_replace(Some(jumped));
+        assert!(!clock.is_trusted());
     }
 
     #[test]

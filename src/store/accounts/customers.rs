@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::access::{Consequence, Decision, decide_newcomer};
+use crate::access::{Decision, decide_newcomer};
 use crate::domain::{
     Account, AccountId, AccountOrigin, AccountStatus, Actor, EmailAddress, NewAccount, PortalName,
     Reason, Timestamp,
@@ -102,8 +102,7 @@ impl Work<'_> {
             }
             return Ok(Added::Existing(account(tx, there.n)?));
         }
-        let (Consequence::Hold(Some(new)) | Consequence::Accept(Some(new))) = decision.consequence
-        else {
+        let Some(new) = decision.consequence.new_account() else {
             return Ok(Added::NotAllowed(decision));
         };
         let groups = settings.default_groups(new.kind);

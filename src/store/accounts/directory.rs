@@ -5,7 +5,6 @@
 //! Anybody may have written those, so only the person can say that they are theirs. An inactive or removed user
 //! loses access; an active user regains only the access that the directory took away.
 
-use crate::access::Consequence;
 use crate::domain::{AccountOrigin, Actor, EmailAddress, GroupName, NewAccount, Timestamp, UserId};
 use crate::store::accounts::directory_users::{
     DirectoryRole, DirectoryUser, NewDirectoryUser, attributes, require, user_key,
@@ -60,9 +59,9 @@ impl Work<'_> {
             });
         }
         let decision = self.decide_person(address)?;
-        Ok(match decision.consequence {
-            Consequence::Hold(Some(new)) | Consequence::Accept(Some(new)) => Ok(Target::New(new)),
-            _ => Err(UserRefusal::NotAllowed {
+        Ok(match decision.consequence.new_account() {
+            Some(new) => Ok(Target::New(new)),
+            None => Err(UserRefusal::NotAllowed {
                 address: address.clone(),
                 cause: match decision.evidence {
                     Some(evidence) => format!("{}: {evidence}", decision.reason),

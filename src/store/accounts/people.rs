@@ -4,7 +4,7 @@
 //! stays, an internal account stays internal, and a verified address stays verified. So importing the same people
 //! again changes nothing.
 
-use crate::access::{Consequence, Decision, decide_newcomer};
+use crate::access::{Decision, decide_newcomer};
 use crate::domain::{
     AccountKind, AccountOrigin, AccountStatus, Actor, EmailAddress, GroupName, NewAccount,
     PortalName, Reason, Timestamp,
@@ -106,14 +106,11 @@ pub(crate) fn permit(decision: Decision) -> Result<NewAccount, PersonRefusal> {
     if decision.reason == Reason::SenderDenied {
         return Err(PersonRefusal::Denied);
     }
-    let (Consequence::Hold(Some(new)) | Consequence::Accept(Some(new))) = decision.consequence
-    else {
-        return Err(PersonRefusal::NotAllowed {
-            reason: decision.reason,
-            evidence: decision.evidence,
-        });
-    };
-    Ok(new)
+    let permitted = decision.consequence.new_account();
+    permitted.ok_or(PersonRefusal::NotAllowed {
+        reason: decision.reason,
+        evidence: decision.evidence,
+    })
 }
 
 /// Checks the kind that a new account would get.

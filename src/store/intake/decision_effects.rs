@@ -73,11 +73,12 @@ impl Work<'_> {
         settings: &Effective,
         account: Option<SenderAccount>,
     ) -> Result<Option<Applied>> {
-        let (new, held) = match decision.consequence {
+        let held = match decision.consequence {
             Consequence::Nothing => return Ok(None),
-            Consequence::Hold(new) => (new, true),
-            Consequence::Accept(new) => (new, false),
+            Consequence::Hold(_) => true,
+            Consequence::Accept(_) => false,
         };
+        let new = decision.consequence.new_account();
         let created = new.is_some();
         let is_let_in = account
             .as_ref()

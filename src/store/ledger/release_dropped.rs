@@ -4,7 +4,7 @@
 //! operator's action and permits nothing further: the account stays as it is, and a new account is pending,
 //! unverified and owed no mail.
 
-use crate::access::{Circumstances, Consequence, decide_newcomer, sender_for};
+use crate::access::{Circumstances, decide_newcomer, sender_for};
 use crate::domain::{
     AccountKind, AccountOrigin, Actor, EmailAddress, LedgerId, NewAccount, PortalName, RequestId,
     Timestamp,
@@ -145,10 +145,8 @@ impl Work<'_> {
         let portal: &PortalName = &forced.circumstances.portal;
         let (_, settings) = self.settings.effective(tx, Some(portal))?;
         let decision = decide_newcomer(forced.sender, portal, &settings);
-        let kind = match decision.consequence {
-            Consequence::Hold(Some(new)) | Consequence::Accept(Some(new)) => new.kind,
-            _ => AccountKind::External,
-        };
+        let permitted = decision.consequence.new_account();
+        let kind = permitted.map_or(AccountKind::External, |new| new.kind);
         let groups = settings.default_groups(kind);
         let new = NewAccount {
             kind,

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::resend::no_mail;
 use super::{AppState, Client, Fields, HOME, NEW_LINK, PageError, RequestedLanguage, WebPage};
-use crate::access::{Consequence, decide_newcomer};
+use crate::access::decide_newcomer;
 use crate::config::{Config, Portal};
 use crate::domain::{AccountOrigin, EmailAddress, Timestamp};
 use crate::mail::is_program;
@@ -69,7 +69,8 @@ pub(super) async fn submit(
     let settings = app.store().access().await?.settings;
     let settings = settings.effective(portal.map(|portal| &portal.name));
     let may = portal.or(config.portals.first()).is_some_and(|portal| {
-        decide_newcomer(&address, &portal.name, &settings).consequence != Consequence::Nothing
+        let decision = decide_newcomer(&address, &portal.name, &settings);
+        decision.consequence.new_account().is_some()
     });
     let answer = if may {
         sent_page(&config, &address, portal)

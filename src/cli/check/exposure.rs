@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{Finding, label};
 use crate::cli::shell_path::quote;
-use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer};
+use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpLogin, SmtpSecurity, SmtpServer};
 use crate::domain::{is_private_address, join};
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
@@ -32,7 +32,9 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     for (name, destination) in &config.destinations {
         let check = label(name, destination);
         match destination {
-            Destination::Smtp(smtp) => findings.extend(server(&check, &smtp.server)),
+            Destination::Smtp(smtp) => {
+                findings.extend(server(&check, &smtp.server, smtp.login.is_some()));
+            }
             Destination::Webhook(webhook) => findings.extend(endpoint(&check, &webhook.endpoint)),
             Destination::Maildir(_) | Destination::Command(_) => {}
         }
@@ -40,8 +42,10 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     for hook in &config.hooks {
         findings.extend(endpoint(&format!("hook {}", hook.name), &hook.endpoint));
     }
-    if let Outgoing::Smtp(smtp) | Outgoing::SmtpWithToken(smtp, _) = &config.outgoing {
-        findings.extend(server("outgoing (smtp)", smtp));
+    if let Outgoing::Smtp(smtp, login) = &config.outgoing {
+        // A token never leaves this machine unencrypted.
+        let has_password = matches!(login, Some(SmtpLogin::Password(_)));
+        findings.extend(server("outgoing (smtp)", smtp, has_password));
     }
     findings.extend(secret_files(config));
     findings.extend(outgoing_folder(config));
@@ -119,13 +123,13 @@ fn is_another_machine(host: &str) -> bool {
     name != "localhost" && !name.ends_with(".localhost")
 }
 
-fn server(check: &str, server: &SmtpServer) -> Vec<Finding> {
+fn server(check: &str, server: &SmtpServer, has_password: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !is_another_machine(&server.host) {
         return findings;
     }
     let host = &server.host;
-    if server.login.is_some() {
+    if has_password {
         let detail = match server.security {
             SmtpSecurity::None => Some(format!("the password is sent to {host} unencrypted")),
             SmtpSecurity::Opportunistic => Some(format!(

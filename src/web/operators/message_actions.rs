@@ -54,9 +54,9 @@ pub(super) fn actions(
         retry => applies(RequestAction::Retry),
         discard => applies(RequestAction::Discard),
         person => grant.filter(|grant| may(grant.role())).map(|grant| match grant {
-            GrantAction::Verify => "verify",
-            GrantAction::Unblock => "unblock",
-            GrantAction::Allow => "allow",
+            GrantAction::Verify(_) => "verify",
+            GrantAction::Unblock(_) => "unblock",
+            GrantAction::Allow(_) => "allow",
         }),
         domain => domain.filter(|_| {
             may(Role::Admin) && entry.verdict == Verdict::Dropped && account.is_none()

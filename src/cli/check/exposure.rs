@@ -3,7 +3,6 @@
 //!
 //! All of it works, and some may be intended, so each is a warning.
 
-use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -12,7 +11,7 @@ use url::Url;
 use super::{Finding, label};
 use crate::cli::shell_path::quote;
 use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpLogin, SmtpSecurity, SmtpServer};
-use crate::domain::{is_private_address, join};
+use crate::domain::{is_loopback_host, is_private_address, join};
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -113,19 +112,9 @@ fn is_most_of_the_internet(networks: &[IpNet]) -> bool {
     of_v4 >= 0.5 || of_v6 >= 0.5
 }
 
-/// True if traffic to the host leaves this machine.
-fn is_another_machine(host: &str) -> bool {
-    let host = host.trim_matches(['[', ']']);
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return !address.to_canonical().is_loopback();
-    }
-    let name = host.trim_end_matches('.').to_ascii_lowercase();
-    name != "localhost" && !name.ends_with(".localhost")
-}
-
 fn server(check: &str, server: &SmtpServer, has_password: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if !is_another_machine(&server.host) {
+    if is_loopback_host(&server.host) {
         return findings;
     }
     let host = &server.host;
@@ -156,7 +145,7 @@ fn server(check: &str, server: &SmtpServer, has_password: bool) -> Vec<Finding> 
 fn endpoint(check: &str, endpoint: &Endpoint) -> Option<Finding> {
     let url = Url::parse(&endpoint.url).ok()?;
     let host = url.host_str()?;
-    if url.scheme() != "http" || !is_another_machine(host) {
+    if url.scheme() != "http" || is_loopback_host(host) {
         return None;
     }
     let secret = match (&endpoint.credentials, endpoint.secret_headers.is_empty()) {
@@ -251,24 +240,6 @@ mod tests {
                 .map(|text| text.parse().expect(text))
                 .collect();
             assert_eq!(is_most_of_the_internet(&nets), most, "{networks:?}");
-        }
-    }
-
-    #[test]
-    fn a_host_is_another_machine_unless_it_is_loopback() {
-        for (host, another) in [
-            ("127.0.0.1", false),
-            ("127.9.9.9", false),
-            ("::1", false),
-            ("[::1]", false),
-            ("::ffff:127.0.0.1", false),
-            ("localhost", false),
-            ("Desk.Localhost.", false),
-            ("10.0.0.1", true),
-            ("desk.internal", true),
-            ("notlocalhost", true),
-        ] {
-            assert_eq!(is_another_machine(host), another, "{host}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::config::{
     SmtpDestination, SmtpLogin, SmtpSecurity, SmtpServer, TokenLogin, TokenSource,
     WebhookDestination, WebhookFormat,
 };
-use crate::domain::{DestinationName, EmailAddress, RequestId, canary};
+use crate::domain::{DestinationName, EmailAddress, RequestId, canary, is_this_machine};
 
 /// Maximum concurrency: more deliveries at a time would amount to an attack on the help desk.
 const MAX_CONCURRENCY: usize = 100;
@@ -130,7 +130,8 @@ fn token_source(section: &TomlSection<'_>) -> Option<TokenSource> {
     }
 }
 
-/// A server with a login by access token. The token is a password for an hour, so it is sent over TLS only.
+/// A server with a login by access token. The token is a password for an hour, so it does not leave this machine
+/// unencrypted.
 fn with_token(section: &TomlSection<'_>, source: TokenSource) -> Option<(SmtpServer, TokenLogin)> {
     let server = server(section);
     let user = section
@@ -146,10 +147,9 @@ fn with_token(section: &TomlSection<'_>, source: TokenSource) -> Option<(SmtpSer
         section.refuse("has a password and a token; set only one of the two");
     }
     let server = server?;
-    let is_here = ["127.0.0.1", "::1", "localhost"].contains(&server.host.as_str());
     let is_safe = match server.security {
         SmtpSecurity::StartTls | SmtpSecurity::Tls => true,
-        SmtpSecurity::None => is_here,
+        SmtpSecurity::None => is_this_machine(&server.host),
         SmtpSecurity::Opportunistic => false,
     };
     if !is_safe {

@@ -8,7 +8,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use minijinja::{Value, context};
+use minijinja::context;
 use serde::Deserialize;
 
 use super::resend::no_mail;
@@ -19,6 +19,7 @@ use crate::domain::{AccountOrigin, EmailAddress, Timestamp};
 use crate::mail::is_program;
 use crate::observe::events;
 use crate::store::Added;
+use crate::web::page::portal_choices;
 
 #[derive(Deserialize)]
 pub(super) struct SignUpForm {
@@ -107,15 +108,10 @@ pub(super) fn form(
     email: &str,
     fault: Option<&str>,
 ) -> WebPage {
-    let portals: Vec<Value> = config
-        .portals
-        .iter()
-        .map(|portal| context! { name => portal.name.as_str(), title => portal.title.as_str() })
-        .collect();
     WebPage::new(
         "signup.html",
         context! {
-            portals => portals,
+            portals => portal_choices(config),
             portal => wanted.unwrap_or_default(),
             kept_portal => wanted.unwrap_or_default(),
             email => email,

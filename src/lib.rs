@@ -19,7 +19,7 @@
 //!    actions are in [`operations`], which the pages and the API use, too.
 //!
 //! [`sso`] signs operators and customers in at the organisation's provider.
-//! [`domain`] has the types that all of them share.
+//! [`server_trust`] has the TLS of clients, and [`domain`] the types that all of them share.
 
 pub mod access;
 pub mod canary;
@@ -36,6 +36,7 @@ pub mod observe;
 pub mod operations;
 pub mod outbound;
 pub mod sender_auth;
+pub mod server_trust;
 pub mod smtp;
 pub mod sso;
 pub mod store;

@@ -105,12 +105,12 @@ fn a_secret_comes_from_a_file_or_a_credential_without_its_newline() {
             &format!("url = \"smtps://desk.internal\"\nusername = \"ann\"\n{key} = \"desk\""),
         );
         let config = config_in(folder.path(), &text);
-        let desk = desk(&config);
-        let login = desk.login.as_ref().expect("a login");
+        let destination = smtp_destination(&config);
+        let login = destination.login.as_ref().expect("a login");
         assert_eq!(login.user, "ann");
         assert_eq!(login.password.expose_secret(), " correct horse ");
-        assert_eq!(desk.server.security, SmtpSecurity::Tls);
-        assert_eq!(desk.server.port, 465);
+        assert_eq!(destination.server.security, SmtpSecurity::Tls);
+        assert_eq!(destination.server.port, 465);
         assert!(!format!("{config:?}").contains("horse"));
     }
 }
@@ -129,7 +129,7 @@ fn without_secrets_nothing_is_opened() {
     assert_eq!(with.expect_err("three files").mistakes().len(), 3);
 }
 
-fn desk(config: &Config) -> &SmtpDestination {
+fn smtp_destination(config: &Config) -> &SmtpDestination {
     match config.destinations.values().next() {
         Some(Destination::Smtp(destination)) => destination,
         other => panic!("{other:?}"),

@@ -19,9 +19,17 @@ const USES: &[(&str, &[&str])] = &[
     ("smtp", &["domain", "observe"]),
     (
         "store",
-        &["access", "config", "domain", "failpoint", "mail"],
+        &[
+            "access",
+            "config",
+            "domain",
+            "failpoint",
+            "mail",
+            "server_trust",
+        ],
     ),
     ("failpoint", &[]),
+    ("server_trust", &[]),
     (
         "intake",
         &[
@@ -65,7 +73,10 @@ const USES: &[(&str, &[&str])] = &[
         ],
     ),
     ("sso", &["config", "domain", "outbound"]),
-    ("outbound", &["config", "domain", "observe", "store"]),
+    (
+        "outbound",
+        &["config", "domain", "observe", "server_trust", "store"],
+    ),
     ("housekeeping", &["config", "domain", "observe", "store"]),
     ("canary", &["config", "domain", "observe", "store"]),
     (

@@ -9,7 +9,9 @@ use crate::domain::{
 };
 use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::engine::job::Work;
-use crate::store::rows::account_rows::{AccountRow, account_by_id, find_sender_account, make};
+use crate::store::rows::account_rows::{
+    AccountRow, account_by_id, create_account, find_sender_account,
+};
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{Row, Tx};
 use crate::store::verification::languages;
@@ -112,7 +114,7 @@ impl Work<'_> {
             proof_needed: new.proof_needed || origin == AccountOrigin::SignUp,
             ..new
         };
-        let made = make(tx, address, new, groups, origin, None, now)?;
+        let made = create_account(tx, address, new, groups, origin, None, now)?;
         if origin == AccountOrigin::Operator {
             self.wakeups.add(Topic::OperatorActions);
             record_of_account(tx, "account.added", made.n, by, now)?;

@@ -11,7 +11,9 @@ use crate::store::accounts::directory_users::{
 };
 use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
-use crate::store::rows::account_rows::{AccountRow, account_by_number, find_sender_account, make};
+use crate::store::rows::account_rows::{
+    AccountRow, account_by_number, create_account, find_sender_account,
+};
 use crate::store::sql::insert;
 use crate::store::sql::sql_types::Millis;
 use crate::store::{Result, Store, Topic};
@@ -84,7 +86,7 @@ impl Work<'_> {
             Target::Existing(there) => there,
             Target::New(new) => {
                 let groups = self.default_groups(new.kind)?;
-                let made = make(
+                let made = create_account(
                     tx,
                     address,
                     new,

@@ -14,7 +14,7 @@ use crate::store::accounts::verify_by_operator::count_released;
 use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
-use crate::store::rows::account_rows::{AccountRow, find_account, make};
+use crate::store::rows::account_rows::{AccountRow, create_account, find_account};
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::{MailCause, MailKind, Result, Store, StoreError, Topic};
@@ -262,7 +262,7 @@ impl Work<'_> {
         let tx = self.tx;
         let groups = self.default_groups(new.kind)?;
         let (address, origin) = (&person.address, AccountOrigin::Operator);
-        let made = make(tx, address, new, &groups, origin, None, now)?;
+        let made = create_account(tx, address, new, &groups, origin, None, now)?;
         self.wakeups.add(Topic::OperatorActions);
         record_of_account(tx, "account.added", made.n, by, now)?;
         if let Some(groups) = &person.groups {

@@ -12,7 +12,7 @@ use crate::store::hooks::calls_about_accounts;
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::{make_room, room};
 use crate::store::requests::transitions;
-use crate::store::rows::account_rows::{AccountRow, SenderAccount, make};
+use crate::store::rows::account_rows::{AccountRow, SenderAccount, create_account};
 use crate::store::rows::keys::octets;
 use crate::store::sql::{DeferredInsert, DeferredTable, InsertQueue, Tx};
 use crate::store::verification::languages;
@@ -87,7 +87,7 @@ impl Work<'_> {
             (Some(new), _, Some(sender)) => {
                 let groups = settings.default_groups(new.kind);
                 let entry = Some(message.n);
-                make(
+                create_account(
                     self.tx,
                     sender,
                     new,

@@ -16,7 +16,7 @@ use crate::store::ledger::dropped_entry::{DroppedEntry, NamedPortal, find};
 use crate::store::ledger::recover_dropped::Recovered;
 use crate::store::requests::hold_quota::withdraw;
 use crate::store::requests::refused_messages::check_operator_may_release;
-use crate::store::rows::account_rows::{AccountRow, find_account, make};
+use crate::store::rows::account_rows::{AccountRow, create_account, find_account};
 use crate::store::rows::dropped_content::uncount;
 use crate::store::rows::duplicates::{Likeness, find_original};
 use crate::store::sql::sql_types::Millis;
@@ -153,7 +153,7 @@ impl Work<'_> {
             proof_needed: true,
         };
         let (origin, entry) = (AccountOrigin::Operator, Some(forced.found.n));
-        let made = make(tx, forced.sender, new, groups, origin, entry, now)?;
+        let made = create_account(tx, forced.sender, new, groups, origin, entry, now)?;
         tx.run("UPDATE account SET placeholder = 1 WHERE n = ?", &[&made.n])?;
         record_of_account(tx, "account.added", made.n, by, now)?;
         Ok(made)

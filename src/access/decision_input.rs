@@ -80,29 +80,31 @@ pub struct DecisionInput<'a> {
 }
 
 /// Consequence of a decision; the store applies it in the same transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consequence {
     /// Only a ledger entry.
     Nothing,
-    /// A held request, and a new account if one is given.
-    Hold(Option<NewAccount>),
-    /// A released request, and a new account if one is given.
-    Accept(Option<NewAccount>),
+    /// A held request, and a new pending account if its kind is given.
+    Hold(Option<AccountKind>),
+    /// A released request, and a new active account if its kind is given.
+    Accept(Option<AccountKind>),
 }
 
 impl Consequence {
     /// The account that it creates.
     #[must_use]
     pub fn new_account(self) -> Option<NewAccount> {
-        match self {
-            Self::Hold(new) | Self::Accept(new) => new,
-            Self::Nothing => None,
-        }
+        let (kind, proof_needed) = match self {
+            Self::Nothing => return None,
+            Self::Hold(kind) => (kind?, true),
+            Self::Accept(kind) => (kind?, false),
+        };
+        Some(NewAccount { kind, proof_needed })
     }
 }
 
 /// The rule that decided, and the consequence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     pub verdict: Verdict,
     pub reason: Reason,

@@ -1,9 +1,7 @@
 //! The table of rules, in the order in which [`decide`] evaluates them. The first rule that matches decides.
 
 use super::decision_input::{Consequence, Decision, DecisionInput, Enforcement};
-use crate::domain::{
-    AccountKind, AccountStatus, DomainPattern, NewAccount, PatternList, Reason, Verdict,
-};
+use crate::domain::{AccountKind, AccountStatus, DomainPattern, PatternList, Reason, Verdict};
 use crate::mail::{AuthenticationFailure, ReportKind, Sender};
 
 /// Maximum number of Received fields. RFC 5321 6.3 asks for a limit of at least 100 hops for relays; a help
@@ -370,10 +368,7 @@ fn domain_approved<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     match matching(input, &internal.approved_domains) {
         Ok(pattern) => RuleOutcome::Matched {
             verdict: Verdict::Held,
-            consequence: Consequence::Hold(Some(NewAccount {
-                kind: AccountKind::Internal,
-                proof_needed: true,
-            })),
+            consequence: Consequence::Hold(Some(AccountKind::Internal)),
             evidence: Some(format!("internal.approved_domains: {pattern}")),
         },
         Err(domain) => pass_with(move || format!("{domain} is not in internal.approved_domains")),
@@ -400,20 +395,17 @@ fn domain_not_allowed<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
 }
 
 fn external_account<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
-    let proof_needed = input.settings.external.verify;
-    let account = Some(NewAccount {
-        kind: AccountKind::External,
-        proof_needed,
-    });
-    let (verdict, consequence) = if proof_needed {
-        (Verdict::Held, Consequence::Hold(account))
+    let verify = input.settings.external.verify;
+    let new = Some(AccountKind::External);
+    let (verdict, consequence) = if verify {
+        (Verdict::Held, Consequence::Hold(new))
     } else {
-        (Verdict::Accepted, Consequence::Accept(account))
+        (Verdict::Accepted, Consequence::Accept(new))
     };
     RuleOutcome::Matched {
         verdict,
         consequence,
-        evidence: Some(format!("external.verify is {proof_needed}")),
+        evidence: Some(format!("external.verify is {verify}")),
     }
 }
 

@@ -61,7 +61,6 @@ pub struct SmtpServer {
     pub security: SmtpSecurity,
     /// True if the certificate must be valid for the host.
     pub tls_verify: bool,
-    pub login: Option<(String, Secret)>,
 }
 
 impl SmtpServer {
@@ -71,6 +70,20 @@ impl SmtpServer {
     pub fn verifies_certificate(&self) -> bool {
         self.tls_verify && self.security != SmtpSecurity::Opportunistic
     }
+}
+
+/// Login at the server of verification mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SmtpLogin {
+    Password(PasswordLogin),
+    /// For the server of a provider that asks for an access token (XOAUTH2).
+    Token(TokenLogin),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordLogin {
+    pub user: String,
+    pub password: Secret,
 }
 
 /// A login with an access token of OAuth 2 instead of a password.
@@ -92,6 +105,7 @@ pub enum TokenSource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SmtpDestination {
     pub server: SmtpServer,
+    pub login: Option<PasswordLogin>,
     /// `None`: the portal address of the message.
     pub recipient: Option<EmailAddress>,
     pub envelope_from: EnvelopeFrom,

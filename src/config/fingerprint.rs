@@ -11,7 +11,8 @@ use std::fmt::Debug;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Config, Destination, Endpoint, Hook, HttpCredentials, Outgoing, SmtpConfig, SmtpServer, Sso,
+    Config, Destination, Endpoint, Hook, HttpCredentials, Outgoing, SmtpConfig, SmtpLogin,
+    SmtpServer, Sso,
 };
 use crate::domain::to_hex;
 
@@ -118,7 +119,8 @@ fn of_smtp(smtp: &SmtpConfig) -> impl Debug {
 fn of_destination(destination: &Destination) -> Option<String> {
     Some(match destination {
         Destination::Smtp(smtp) => {
-            let (server, retry) = (of_server(&smtp.server), &smtp.retry);
+            let user = smtp.login.as_ref().map(|login| login.user.as_str());
+            let (server, retry) = (of_server(&smtp.server, user), &smtp.retry);
             format!(
                 "{:?}",
                 (server, &smtp.recipient, &smtp.envelope_from, retry)
@@ -161,23 +163,25 @@ fn of_endpoint(endpoint: &Endpoint) -> impl Debug {
     )
 }
 
-fn of_server(server: &SmtpServer) -> impl Debug {
+/// `user` is the one of a password.
+fn of_server(server: &SmtpServer, user: Option<&str>) -> impl Debug {
     let SmtpServer {
         host,
         port,
         security,
         tls_verify,
-        login,
     } = server;
-    let user = login.as_ref().map(|(user, _)| user);
     (host, port, security, tls_verify, user)
 }
 
 fn of_outgoing(outgoing: &Outgoing) -> String {
     match outgoing {
-        Outgoing::Smtp(server) => format!("{:?}", of_server(server)),
-        Outgoing::SmtpWithToken(server, login) => {
-            format!("{:?}", (of_server(server), &login.user))
+        Outgoing::Smtp(server, None) => format!("{:?}", of_server(server, None)),
+        Outgoing::Smtp(server, Some(SmtpLogin::Password(login))) => {
+            format!("{:?}", of_server(server, Some(&login.user)))
+        }
+        Outgoing::Smtp(server, Some(SmtpLogin::Token(login))) => {
+            format!("{:?}", (of_server(server, None), &login.user))
         }
         Outgoing::File(_) => "file".to_owned(),
     }

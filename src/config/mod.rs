@@ -41,8 +41,8 @@ use crate::mail::{Identity, OwnLinks, SpamMark};
 pub use certificate::CertificateError;
 pub use destination::{
     CommandDestination, Destination, Endpoint, EnvelopeFrom, Hook, HttpCredentials,
-    MaildirDestination, SmtpDestination, SmtpSecurity, SmtpServer, TokenLogin, TokenSource,
-    WebhookDestination, WebhookFormat,
+    MaildirDestination, PasswordLogin, SmtpDestination, SmtpLogin, SmtpSecurity, SmtpServer,
+    TokenLogin, TokenSource, WebhookDestination, WebhookFormat,
 };
 pub use fingerprint::digest_of;
 pub use mistake::{ConfigErrors, Mistake};
@@ -236,9 +236,7 @@ pub struct MailLimits {
 /// Transport of verification mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outgoing {
-    Smtp(SmtpServer),
-    /// A server of a provider that asks for an access token (XOAUTH2); its `login` is `None`.
-    SmtpWithToken(SmtpServer, TokenLogin),
+    Smtp(SmtpServer, Option<SmtpLogin>),
     /// One complete `.eml` for each mail in this folder.
     File(PathBuf),
 }

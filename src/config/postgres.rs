@@ -3,11 +3,10 @@
 //! `postgres://USER@HOST:PORT,HOST:PORT/DATABASE?sslmode=verify-full&target_session_attrs=read-write`, or
 //! `postgres:///DATABASE?host=/run/postgresql` for a socket of this machine.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::Secret;
-use crate::domain::join;
+use crate::domain::{is_this_machine, join};
 
 /// A PostgreSQL database, and the parameters to connect to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,9 +218,7 @@ impl PostgresHost {
     pub fn is_local(&self) -> bool {
         match self {
             Self::Socket { .. } => true,
-            Self::Tcp { host, .. } => {
-                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-            }
+            Self::Tcp { host, .. } => is_this_machine(host),
         }
     }
 }
@@ -321,7 +318,12 @@ mod tests {
             assert_eq!(server.hosts[0].to_string(), "/run/postgresql/.s.PGSQL.5433");
             assert_eq!(server.tls, PostgresTls::Disable);
         }
-        assert_eq!(parse("postgres://u@127.0.0.1/d").tls, PostgresTls::Disable);
+        for local in ["127.0.0.1", "[::ffff:127.0.0.1]", "localhost"] {
+            let server = parse(&format!("postgres://u@{local}/d"));
+            assert_eq!(server.tls, PostgresTls::Disable, "{local}");
+        }
+        let below = "postgres://u@db.localhost/d";
+        assert_eq!(parse(below).tls, PostgresTls::VerifyFull, "DNS may have it");
         let required = "postgres://u@db.example/d?sslmode=require&target_session_attrs=read-write";
         assert_eq!(parse(required).tls, PostgresTls::Require);
     }

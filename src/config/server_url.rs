@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use super::SmtpSecurity;
-use crate::domain::is_private_address;
+use crate::domain::{is_loopback_host, is_private_address};
 
 /// Host, port and protection of an SMTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,15 +135,7 @@ fn refuse_login(url: &Url) -> Result<(), String> {
 }
 
 fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
-        None => false,
-    }
+    url.host_str().is_some_and(is_loopback_host)
 }
 
 /// True if the URL itself names an address that is not on the Internet, to which nothing is delivered.

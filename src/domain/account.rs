@@ -117,7 +117,7 @@ impl Account {
 }
 
 /// An account that a decision calls for; the store creates it in the same transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewAccount {
     pub kind: AccountKind,
     /// True if the address must be verified before anything is released.

@@ -43,6 +43,25 @@ pub fn is_private_address(address: IpAddr) -> bool {
     }
 }
 
+/// True for a loopback address, with or without brackets, and for `localhost`: connections to it do not leave this
+/// machine.
+#[must_use]
+pub fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+/// True for [this machine](is_this_machine), for `localhost` with a trailing dot and for names below it. Browsers
+/// resolve those to loopback addresses (RFC 6761 6.3), but glibc may ask DNS servers for them.
+#[must_use]
+pub fn is_loopback_host(host: &str) -> bool {
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    is_this_machine(host) || name == "localhost" || name.ends_with(".localhost")
+}
+
 /// Networks with their prefix lengths.
 const PRIVATE_V4: [([u8; 4], u32); 15] = [
     ([0, 0, 0, 0], 8),
@@ -111,6 +130,31 @@ mod tests {
             let found = client_networks(client.parse().expect(client));
             let found: Vec<_> = found.iter().map(IpNet::to_string).collect();
             assert_eq!(found, networks, "{client}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_this_machine_or_a_name_below_localhost() {
+        for (host, this_machine, loopback) in [
+            ("127.0.0.1", true, true),
+            ("127.9.9.9", true, true),
+            ("::1", true, true),
+            ("[::1]", true, true),
+            ("::ffff:127.0.0.1", true, true),
+            ("localhost", true, true),
+            ("LOCALHOST", true, true),
+            ("localhost.", false, true),
+            ("desk.localhost", false, true),
+            ("Desk.Localhost.", false, true),
+            ("10.0.0.1", false, false),
+            ("desk.internal", false, false),
+            ("notlocalhost", false, false),
+            ("localhost.example", false, false),
+            ("127.0.0.1.example", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!(is_this_machine(host), this_machine, "{host}");
+            assert_eq!(is_loopback_host(host), loopback, "{host}");
         }
     }
 

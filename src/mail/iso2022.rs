@@ -7,7 +7,8 @@
 use encoding_rs::{EUC_JP, EUC_KR, Encoding, GBK, ISO_8859_7, WINDOWS_1252};
 use memchr::{memchr, memmem};
 
-const ESCAPE: u8 = 0x1b;
+/// Begins an escape sequence.
+pub(super) const ESCAPE: u8 = 0x1b;
 const SHIFT_OUT: u8 = 0x0e;
 const SHIFT_IN: u8 = 0x0f;
 
@@ -57,6 +58,11 @@ pub(super) fn has_escape(octets: &[u8]) -> bool {
             .clone()
             .any(|(escape, _)| octets[at + 1..].starts_with(escape))
     }) || memmem::find(octets, b"\x1b(I").is_some()
+}
+
+/// True for the text after an escape character if it selects ASCII or the Latin letters of JIS X 0201.
+pub(super) fn selects_ascii(after_escape: &[u8]) -> bool {
+    after_escape.starts_with(b"(B") || after_escape.starts_with(b"(J")
 }
 
 /// Decodes any of these charsets except HZ.

@@ -10,11 +10,10 @@
 
 use memchr::memchr;
 
-use super::iso2022;
+use super::iso2022::{self, ESCAPE, selects_ascii};
 use super::lenient_structure::MAX_LINE;
 use super::mailbox::{AddrSpec, domain, is_atext, is_encoded_word};
 use super::other_addresses::may_hold_others;
-use super::raw_characters::ESCAPE;
 use super::tokens::{HeaderToken, Scanner};
 
 /// Finds the only address of a field.
@@ -36,11 +35,10 @@ pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
 /// in the name can begin a quoted local part.
 fn after_japanese_name(value: &[u8]) -> Option<AddrSpec<'_>> {
     let (name, address) = value.split_at(memchr(b'<', value)?);
-    let is_ascii_set = |run: &[u8]| run.starts_with(b"(B") || run.starts_with(b"(J");
-    let is_known_set = |run: &[u8]| run.starts_with(b"$B") || is_ascii_set(run);
+    let is_known_set = |run: &[u8]| run.starts_with(b"$B") || selects_ascii(run);
     let is_escape = |byte: &u8| *byte == ESCAPE;
     let is_iso_2022_jp = name.split(is_escape).skip(1).all(is_known_set)
-        && name.rsplit(is_escape).next().is_some_and(is_ascii_set);
+        && name.rsplit(is_escape).next().is_some_and(selects_ascii);
     if !is_iso_2022_jp || name.contains(&b'"') || address.iter().any(|byte| b"\"(".contains(byte)) {
         return None;
     }

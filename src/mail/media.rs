@@ -14,7 +14,6 @@ const MAX_FIELD: usize = 16 * 1024;
 pub struct Media {
     kind: String,
     parameters: MediaParameters,
-    report_type: Option<String>,
 }
 
 impl Default for Media {
@@ -22,7 +21,6 @@ impl Default for Media {
         Self {
             kind: "text/plain".to_owned(),
             parameters: MediaParameters::default(),
-            report_type: None,
         }
     }
 }
@@ -36,14 +34,9 @@ impl Media {
         if main.is_empty() || sub.is_empty() {
             return None;
         }
-        let parameters = MediaParameters::parse(rest);
-        let report_type = (kind == "multipart/report")
-            .then(|| parameters.text("report-type", None))
-            .flatten();
         Some(Self {
+            parameters: MediaParameters::parse(rest),
             kind,
-            parameters,
-            report_type: report_type.map(|value| value.to_ascii_lowercase()),
         })
     }
 
@@ -112,8 +105,12 @@ impl Media {
     }
 
     /// The parameter of `multipart/report` (RFC 6522 3), in lower case.
-    pub(super) fn report_type(&self) -> Option<&str> {
-        self.report_type.as_deref()
+    pub(super) fn report_type(&self) -> Option<String> {
+        if !self.is("multipart/report") {
+            return None;
+        }
+        let named = self.parameters.text("report-type", None)?;
+        Some(named.to_ascii_lowercase())
     }
 }
 

@@ -1,9 +1,8 @@
 //! Media type, parts and decoded body of a [`Section`]. Its parts are one level of the
 //! [`Structure`](super::structure::Structure), so that the caller counts the levels.
 
-pub(super) use super::media::Media;
-
 use super::header::Section;
+use super::media::Media;
 use super::structure::Structure;
 use super::transfer_encoding::{self, TransferEncoding};
 

@@ -10,8 +10,8 @@ use self::phrases::{PHRASES, begins_like_a_report, is_of_a_report};
 use super::charset;
 use super::header::{Field, Header, Section};
 use super::html_text::html_to_text;
-use super::mime::Media;
-use super::text::{decode_unstructured, message_id};
+use super::media::Media;
+use super::text::{decode_unstructured, message_id, printable};
 use super::{Evidence, ReportedRecipient, Sender};
 use crate::domain::{Envelope, ReversePath};
 
@@ -112,7 +112,7 @@ pub(super) fn recipients(header: &Header) -> Vec<ReportedRecipient> {
         .flat_map(|field| {
             let text = field.text();
             text.split(',')
-                .map(|address| Evidence::new("", address.as_bytes()).value)
+                .map(|address| printable(address.as_bytes()))
                 .take(MAX_RECIPIENTS)
                 .collect::<Vec<_>>()
         })

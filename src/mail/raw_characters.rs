@@ -4,10 +4,8 @@
 //! that of Johab an angle bracket, and in ISO-2022-JP each octet can be any of ASCII. Whether it is one depends on
 //! whether a reader decodes the value before it looks for the structure.
 
+use super::iso2022::{ESCAPE, selects_ascii};
 use super::mailbox::AddrSpec;
-
-/// Begins an escape sequence of ISO-2022-JP and its relatives.
-pub(super) const ESCAPE: u8 = 0x1b;
 
 /// True if a reader that first decodes raw octets in such a charset, even octets that are UTF-8, may see other quotes
 /// and comments than the parser that found these addresses, or no `@` in one of them.
@@ -31,10 +29,7 @@ pub(super) fn may_contain_at(value: &[u8]) -> bool {
 /// True if such an octet stands in text of ISO-2022-JP or the like that is not ASCII.
 fn is_in_other_set(value: &[u8], is_such: impl Fn(u8) -> bool) -> bool {
     let mut runs = value.split(|&byte| byte == ESCAPE).skip(1);
-    runs.any(|run| {
-        let is_ascii_set = run.starts_with(b"(B") || run.starts_with(b"(J");
-        !is_ascii_set && run.iter().any(|&byte| is_such(byte))
-    })
+    runs.any(|run| !selects_ascii(run) && run.iter().any(|&byte| is_such(byte)))
 }
 
 /// True if such an octet follows one above ASCII.

@@ -8,7 +8,7 @@ mod delivery_status;
 
 use self::delivery_status::read_status;
 use super::header::{Header, Section};
-use super::mime::Media;
+use super::media::Media;
 use super::nonstandard_report;
 use super::text::message_id;
 use super::{Evidence, Report, ReportKind, Sender};
@@ -34,7 +34,7 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
     let message = header.section;
     let media = message.media();
     let is_report = media.is("multipart/report");
-    match media.report_type().filter(|_| is_report).map(stated_kind) {
+    match media.report_type().map(|named| stated_kind(&named)) {
         Some(None) => return Reported::Other(content_type(header)),
         Some(Some(kind)) => {
             let mut report = start(header, kind);

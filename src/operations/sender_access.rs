@@ -12,27 +12,29 @@ use crate::store::{LedgerEntry, Result, Store, StoreError};
 
 /// Actions that let the sender of a message in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GrantAction {
+pub enum GrantAction<'a> {
     /// Verify the account by hand; its held requests are released.
-    Verify,
+    Verify(&'a Account),
     /// Unblock the account.
-    Unblock,
+    Unblock(&'a Account),
     /// Add the address to the allow list.
-    Allow,
+    Allow(&'a EmailAddress),
 }
 
-impl GrantAction {
+impl<'a> GrantAction<'a> {
     /// The action that lets the sender of this entry in; None if none is needed, or if one action is not enough.
     #[must_use]
-    pub fn of(entry: &LedgerEntry, account: Option<&Account>) -> Option<Self> {
+    pub fn of(entry: &'a LedgerEntry, account: Option<&'a Account>) -> Option<Self> {
+        let is_refused =
+            entry.verdict == Verdict::Dropped && entry.reason == Reason::DomainNotAllowed;
         match account {
-            Some(account) if account.status == AccountStatus::Blocked => Some(Self::Unblock),
+            Some(account) if account.status == AccountStatus::Blocked => {
+                Some(Self::Unblock(account))
+            }
             Some(account) if account.status == AccountStatus::Active => None,
-            Some(account) if !account.placeholder => Some(Self::Verify),
-            _ => (entry.verdict == Verdict::Dropped
-                && entry.reason == Reason::DomainNotAllowed
-                && entry.sender.is_some())
-            .then_some(Self::Allow),
+            Some(account) if !account.placeholder => Some(Self::Verify(account)),
+            _ if is_refused => entry.sender.as_ref().map(Self::Allow),
+            _ => None,
         }
     }
 
@@ -40,8 +42,8 @@ impl GrantAction {
     #[must_use]
     pub fn role(self) -> Role {
         match self {
-            Self::Verify | Self::Unblock => Role::Agent,
-            Self::Allow => Role::Admin,
+            Self::Verify(_) | Self::Unblock(_) => Role::Agent,
+            Self::Allow(_) => Role::Admin,
         }
     }
 }
@@ -57,26 +59,23 @@ pub async fn grant_access(
     account: Option<&Account>,
     by: Actor,
 ) -> Result<()> {
-    match (GrantAction::of(entry, account), account) {
-        (Some(GrantAction::Verify), Some(account)) => {
+    match GrantAction::of(entry, account) {
+        Some(GrantAction::Verify(account)) => {
             act_on_customer(store, CustomerAction::Verify, account, by.clone()).await?;
         }
-        (Some(GrantAction::Unblock), Some(account)) => {
+        Some(GrantAction::Unblock(account)) => {
             act_on_customer(store, CustomerAction::Unblock, account, by.clone()).await?;
         }
-        (Some(GrantAction::Allow), _) => {
-            let address = sender_of(entry)?;
-            let (key, patterns) = (
-                Key::ExternalAllowedDomains,
-                [DomainPattern::Address(address)],
-            );
+        Some(GrantAction::Allow(address)) => {
+            let key = Key::ExternalAllowedDomains;
+            let patterns = [DomainPattern::Address(address.clone())];
             change(store, by.clone(), |settings| {
                 let portal = own_list(settings, entry, key);
                 settings.with_domains(portal, key, &patterns)
             })
             .await?;
         }
-        _ => {
+        None => {
             return Err(StoreError::NotAllowed(
                 "the sender already has access, or the access settings must be changed first"
                     .to_owned(),
@@ -147,17 +146,16 @@ pub async fn deny_access(
         act_on_customer(store, CustomerAction::Block, account, by).await?;
         return Ok(());
     }
-    let patterns = [DomainPattern::Address(sender_of(entry)?)];
+    let Some(sender) = entry.sender.clone() else {
+        let text = "the message has no usable sender".to_owned();
+        return Err(StoreError::NotAllowed(text));
+    };
+    let patterns = [DomainPattern::Address(sender)];
     change(store, by, |settings| {
         let portal = own_list(settings, entry, Key::Denied);
         settings.with_domains(portal, Key::Denied, &patterns)
     })
     .await
-}
-
-fn sender_of(entry: &LedgerEntry) -> Result<EmailAddress> {
-    let sender = entry.sender.clone();
-    sender.ok_or_else(|| StoreError::NotAllowed("the message has no usable sender".to_owned()))
 }
 
 /// The portal of the message if it has a list of its own, which makes the site's ineffective there.

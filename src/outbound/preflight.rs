@@ -13,10 +13,10 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use rustls::CertificateError;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::access_token::AccessTokens;
-use crate::config::{SmtpSecurity, SmtpServer, TokenLogin};
+use crate::config::{SmtpLogin, SmtpSecurity, SmtpServer};
 use crate::domain::Domain;
 
 /// The failed step and its error.
@@ -48,19 +48,40 @@ pub enum Obstacle {
     Refusal,
 }
 
-/// Reads the current access token of a login, with its user.
-///
-/// # Errors
-/// One line without secrets.
-pub fn access_token(login: &TokenLogin) -> Result<(String, SecretString), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    let tokens = AccessTokens::new(login);
-    let token = runtime.block_on(tokens.get());
-    let token = token.map_err(|error| error.to_string())?;
-    Ok((login.user.clone(), token))
+/// A user with their password or current access token.
+pub struct LoginCredentials {
+    credentials: Credentials,
+    is_token: bool,
+}
+
+impl LoginCredentials {
+    /// Reads the access token if the login has one.
+    ///
+    /// # Errors
+    /// The token is not available: one line without secrets.
+    pub fn read(login: &SmtpLogin) -> Result<Self, String> {
+        let (user, secret, is_token) = match login {
+            SmtpLogin::Password(login) => (
+                &login.user,
+                login.password.expose_secret().to_owned(),
+                false,
+            ),
+            SmtpLogin::Token(login) => {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .map_err(|error| error.to_string())?;
+                let tokens = AccessTokens::new(login);
+                let token = runtime.block_on(tokens.get());
+                let token = token.map_err(|error| error.to_string())?;
+                (&login.user, token.expose_secret().to_owned(), true)
+            }
+        };
+        Ok(Self {
+            credentials: Credentials::new(user.clone(), secret),
+            is_token,
+        })
+    }
 }
 
 /// Connects, sends EHLO, negotiates TLS and logs in, as far as the configuration requires.
@@ -69,7 +90,7 @@ pub fn access_token(login: &TokenLogin) -> Result<(String, SecretString), String
 /// The step that failed.
 pub fn smtp(
     server: &SmtpServer,
-    token: Option<&(String, SecretString)>,
+    login: Option<&LoginCredentials>,
     hello: &Domain,
     timeout: Duration,
 ) -> Result<(), Trouble> {
@@ -96,19 +117,12 @@ pub fn smtp(
         .hello_name(ClientId::Domain(hello.to_string()))
         .timeout(Some(timeout))
         .pool_config(PoolConfig::new().min_idle(0).max_size(1));
-    if let Some((user, password)) = &server.login {
-        transport = transport.credentials(Credentials::new(
-            user.clone(),
-            password.expose_secret().to_owned(),
-        ));
+    let has_token = login.is_some_and(|login| login.is_token);
+    if let Some(login) = login {
+        transport = transport.credentials(login.credentials.clone());
     }
-    if let Some((user, token)) = token {
-        transport = transport
-            .authentication(vec![Mechanism::Xoauth2])
-            .credentials(Credentials::new(
-                user.clone(),
-                token.expose_secret().to_owned(),
-            ));
+    if has_token {
+        transport = transport.authentication(vec![Mechanism::Xoauth2]);
     }
     match transport.build().test_connection() {
         Ok(true) => Ok(()),
@@ -116,7 +130,7 @@ pub fn smtp(
             obstacle: Obstacle::Refusal,
             text: "it closed the connection after the greeting".to_owned(),
         }),
-        Err(cause) => Err(trouble(&cause, token.is_some(), timeout)),
+        Err(cause) => Err(trouble(&cause, has_token, timeout)),
     }
 }
 

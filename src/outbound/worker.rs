@@ -66,6 +66,8 @@ pub struct Worker<Q: WorkQueue> {
     actions: Changes,
     /// The state of the destination as operators see it.
     recorded: Option<DownState>,
+    /// Time since which a free slot waits for others. `None` if none does.
+    free_since: Option<Instant>,
 }
 
 impl<Q: WorkQueue> Worker<Q> {
@@ -86,36 +88,23 @@ impl<Q: WorkQueue> Worker<Q> {
             under_way: JoinSet::new(),
             early,
             recorded: None,
+            free_since: None,
         };
         let mut has_closed_idle = true;
-        let mut free_since: Option<Instant> = None;
         while !(stop.is_cancelled() && worker.under_way.is_empty()) {
             worker.follow_state().await;
             let is_stopping = stop.is_cancelled();
             let now = Timestamp::now();
             let (capacity, _) = worker.capacity(now);
-            let is_few = capacity * 4 < worker.queue.concurrency() && !worker.under_way.is_empty();
-            let mut gather = Duration::ZERO;
-            if is_few && (capacity > 0 || !worker.unsettled.is_empty()) {
-                let since = *free_since.get_or_insert_with(Instant::now);
-                gather = GATHER.saturating_sub(since.elapsed());
-            }
-            if gather.is_zero() {
-                free_since = None;
+            let mut wait = worker.gather_time(capacity);
+            if wait.is_zero() {
+                worker.free_since = None;
                 worker.step(capacity, now).await;
+                wait = worker.wait(now);
             }
             let is_idle = worker.under_way.is_empty();
             has_closed_idle &= is_idle;
-            let wait = if gather.is_zero() {
-                worker.wait(now)
-            } else {
-                gather
-            };
-            let (wait, is_last) = if has_closed_idle || wait < IDLE_TIMEOUT || !is_idle {
-                (wait, false)
-            } else {
-                (IDLE_TIMEOUT, true)
-            };
+            let (wait, closes_idle) = choose_wait(wait, is_idle && !has_closed_idle);
             // While the destination is paused, changes need no query.
             let is_paused = worker.next == Some(NextWork::Paused);
             let changes = if is_paused {
@@ -134,7 +123,7 @@ impl<Q: WorkQueue> Worker<Q> {
                 Some(done) = outcomes.recv() => worker.unsettled.extend(done),
                 () = changes.wait() => worker.next = None,
                 () = sleep(wait) => {
-                    if is_last {
+                    if closes_idle {
                         worker.queue.close_idle().await;
                         has_closed_idle = true;
                     }
@@ -230,6 +219,16 @@ impl<Q: WorkQueue> Worker<Q> {
             Capacity::For(capacity) => (capacity, Timestamp::MAX),
             Capacity::NotBefore(time) => (0, time),
         }
+    }
+
+    /// Time for which free slots wait for others to become free; zero if the next round can begin.
+    fn gather_time(&mut self, capacity: usize) -> Duration {
+        let is_few = capacity * 4 < self.queue.concurrency() && !self.under_way.is_empty();
+        if !is_few || (capacity == 0 && self.unsettled.is_empty()) {
+            return Duration::ZERO;
+        }
+        let since = *self.free_since.get_or_insert_with(Instant::now);
+        GATHER.saturating_sub(since.elapsed())
     }
 
     /// Time until there is something to do, unless an event comes first.
@@ -367,6 +366,16 @@ fn report_lost_claim<Q: WorkQueue>(outcome: &WorkOutcome<Q>, settled: Settled) {
         let cause =
             "the lease expired before the attempt was settled; the message may be sent twice";
         events::fault("outbound", &cause);
+    }
+}
+
+/// Shortens a wait to the end of the idle time if there are connections to close then. True if they have to be
+/// closed after it.
+fn choose_wait(wait: Duration, has_idle_connections: bool) -> (Duration, bool) {
+    if has_idle_connections && wait >= IDLE_TIMEOUT {
+        (IDLE_TIMEOUT, true)
+    } else {
+        (wait, false)
     }
 }
 

@@ -3,10 +3,8 @@
 //! Attributes are xtext (RFC 3461 4); attributes that are not given keep their value until the transaction
 //! ends.
 
-use std::net::IpAddr;
-
 use super::reply::Reply;
-use crate::domain::{ForwardedClient, strip_prefix_any_case};
+use crate::domain::{ForwardedClient, parse_address};
 
 /// Attributes offered in EHLO. Only `NAME`, `ADDR` and `HELO` are kept.
 pub const ATTRIBUTES: &[&str] = &["NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE"];
@@ -29,7 +27,7 @@ pub fn update(known: &mut ForwardedClient, argument: &str) -> Result<(), Reply> 
             "NAME" => client.name = value,
             "HELO" => client.helo = value,
             // May be something other than an IP address, for mail that did not come over a network.
-            "ADDR" => client.address = value.as_deref().and_then(address),
+            "ADDR" => client.address = value.as_deref().and_then(parse_address),
             _ => {}
         }
         count += 1;
@@ -39,12 +37,6 @@ pub fn update(known: &mut ForwardedClient, argument: &str) -> Result<(), Reply> 
     }
     *known = client;
     Ok(())
-}
-
-/// An address as RFC 5321 4.1.3 writes it, without brackets.
-fn address(text: &str) -> Option<IpAddr> {
-    let address = strip_prefix_any_case(text, "IPv6:").unwrap_or(text);
-    address.parse().ok()
 }
 
 /// Decodes xtext; None for a value that means unknown.
@@ -93,6 +85,11 @@ mod tests {
                 address: Some("192.0.2.7".parse().expect("an address")),
                 helo: Some("spike-two.example".to_owned()),
             }
+        );
+        update(&mut client, "ADDR=IPv6:::ffff:192.0.2.8").expect("good");
+        assert_eq!(
+            client.address,
+            Some("192.0.2.8".parse().expect("an address"))
         );
         update(&mut client, "NAME=[Unavailable] ADDR=IPv6:2001:db8::7").expect("good");
         assert_eq!(client.name, None);

@@ -25,7 +25,7 @@ use failure::SendFailure;
 use one_reply_per_command::OneReplyPerCommand;
 
 use super::ComposedMail;
-use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
+use crate::config::{Outgoing, PasswordLogin, SmtpLogin, SmtpSecurity, SmtpServer};
 use crate::domain::Domain;
 use crate::observe::events;
 use crate::outbound::access_token::AccessTokens;
@@ -58,11 +58,15 @@ enum Target {
 /// An SMTP server and its idle connections.
 struct Server {
     settings: SmtpServer,
-    /// Instead of a password.
-    tokens: Option<AccessTokens>,
+    login: Option<ServerLogin>,
     tls: TlsParameters,
     hello: ClientId,
     idle: Pool<AsyncSmtpConnection>,
+}
+
+enum ServerLogin {
+    Password(PasswordLogin),
+    Token(AccessTokens),
 }
 
 impl MailTransport {
@@ -75,14 +79,17 @@ impl MailTransport {
         hostname: &Domain,
         connections: usize,
     ) -> Result<Self, TransportError> {
-        let (settings, tokens) = match outgoing {
+        let (settings, login) = match outgoing {
             Outgoing::File(folder) => {
                 let target = Target::Folder(folder.clone());
                 return Ok(Self { target });
             }
-            Outgoing::Smtp(settings) => (settings, None),
-            Outgoing::SmtpWithToken(settings, login) => (settings, Some(AccessTokens::new(login))),
+            Outgoing::Smtp(settings, login) => (settings, login),
         };
+        let login = login.as_ref().map(|login| match login {
+            SmtpLogin::Password(login) => ServerLogin::Password(login.clone()),
+            SmtpLogin::Token(login) => ServerLogin::Token(AccessTokens::new(login)),
+        });
         let verify = settings.verifies_certificate();
         let target = Target::Smtp(Box::new(Server {
             tls: TlsParameters::builder(settings.host.clone())
@@ -91,7 +98,7 @@ impl MailTransport {
                 .build()
                 .map_err(TransportError)?,
             settings: settings.clone(),
-            tokens,
+            login,
             hello: ClientId::Domain(hostname.to_string()),
             idle: Pool::new(connections, IDLE),
         }));
@@ -195,14 +202,15 @@ impl Server {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, SendFailure> {
-        if let Some(tokens) = &self.tokens {
-            return self.connect_with_token(tokens).await;
-        }
+        let login = match &self.login {
+            None => return self.open().await,
+            Some(ServerLogin::Token(tokens)) => return self.connect_with_token(tokens).await,
+            Some(ServerLogin::Password(login)) => login,
+        };
         let mut connection = self.open().await?;
-        if let Some((name, password)) = &self.settings.login {
-            let credentials = Credentials::new(name.clone(), password.expose_secret().to_owned());
-            connection.auth(DEFAULT_MECHANISMS, &credentials).await?;
-        }
+        let password = login.password.expose_secret().to_owned();
+        let credentials = Credentials::new(login.user.clone(), password);
+        connection.auth(DEFAULT_MECHANISMS, &credentials).await?;
         Ok(connection)
     }
 

@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::domain::is_loopback_host;
 
 /// The host, without its port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,10 +108,7 @@ impl Host {
         match self {
             Self::Address(_) => true,
             Self::Name(name) => {
-                matches!(
-                    name.as_str(),
-                    "localhost" | "ip6-localhost" | "ip6-loopback"
-                ) || name.ends_with(".localhost")
+                is_loopback_host(name) || matches!(name.as_str(), "ip6-localhost" | "ip6-loopback")
             }
         }
     }

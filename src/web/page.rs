@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use minijinja::{Value, context};
 
+use crate::config::Config;
 use crate::domain::LanguageTag;
 use crate::observe::events;
 use crate::store::StoreError;
@@ -17,6 +18,15 @@ pub(super) const HOME: (&str, &str) = ("/", "action.home");
 
 /// Link to the form that asks for a new link.
 pub(super) const NEW_LINK: (&str, &str) = ("/resend", "resend.title");
+
+/// Portals as choices of a select field.
+pub(super) fn portal_choices(config: &Config) -> Vec<Value> {
+    config
+        .portals
+        .iter()
+        .map(|portal| context! { name => portal.name.as_str(), title => portal.title.as_str() })
+        .collect()
+}
 
 #[derive(Debug, Clone)]
 pub(super) struct WebPage {

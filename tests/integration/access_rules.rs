@@ -243,18 +243,17 @@ fn the_consequences_of_a_decision() {
         change(&mut case);
         case.decide().consequence
     };
-    let new = |kind, proof_needed| Some(NewAccount { kind, proof_needed });
     assert_eq!(
         consequence(|case| make_match(14, case)),
-        Consequence::Hold(new(AccountKind::Internal, true))
+        Consequence::Hold(Some(AccountKind::Internal))
     );
     assert_eq!(
         consequence(|_| {}),
-        Consequence::Accept(new(AccountKind::External, false))
+        Consequence::Accept(Some(AccountKind::External))
     );
     assert_eq!(
         consequence(|case| case.settings.external.verify = true),
-        Consequence::Hold(new(AccountKind::External, true))
+        Consequence::Hold(Some(AccountKind::External))
     );
     assert_eq!(
         consequence(|case| make_match(11, case)),
@@ -269,6 +268,21 @@ fn the_consequences_of_a_decision() {
         Consequence::Nothing,
         "a repeat makes nothing new, whatever its verdict"
     );
+}
+
+#[test]
+fn an_account_for_a_held_request_needs_verification() {
+    let kind = AccountKind::Internal;
+    let new = |proof_needed| Some(NewAccount { kind, proof_needed });
+    for (consequence, expected) in [
+        (Consequence::Hold(Some(kind)), new(true)),
+        (Consequence::Accept(Some(kind)), new(false)),
+        (Consequence::Hold(None), None),
+        (Consequence::Accept(None), None),
+        (Consequence::Nothing, None),
+    ] {
+        assert_eq!(consequence.new_account(), expected, "{consequence:?}");
+    }
 }
 
 #[test]

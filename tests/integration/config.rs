@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use vestibule::access::{AccessSettings, Enforcement};
 use vestibule::config::{
-    Config, Destination, EnvelopeFrom, Outgoing, Secrets, SmtpSecurity, SmtpServer,
+    Config, Destination, EnvelopeFrom, Outgoing, Secrets, SmtpDestination, SmtpSecurity,
 };
 use vestibule::domain::{EmailAddress, PortalName, RecipientRole};
 
@@ -105,11 +105,12 @@ fn a_secret_comes_from_a_file_or_a_credential_without_its_newline() {
             &format!("url = \"smtps://desk.internal\"\nusername = \"ann\"\n{key} = \"desk\""),
         );
         let config = config_in(folder.path(), &text);
-        let (user, password) = server(&config).login.as_ref().expect("a login");
-        assert_eq!(user, "ann");
-        assert_eq!(password.expose_secret(), " correct horse ");
-        assert_eq!(server(&config).security, SmtpSecurity::Tls);
-        assert_eq!(server(&config).port, 465);
+        let destination = smtp_destination(&config);
+        let login = destination.login.as_ref().expect("a login");
+        assert_eq!(login.user, "ann");
+        assert_eq!(login.password.expose_secret(), " correct horse ");
+        assert_eq!(destination.server.security, SmtpSecurity::Tls);
+        assert_eq!(destination.server.port, 465);
         assert!(!format!("{config:?}").contains("horse"));
     }
 }
@@ -128,9 +129,9 @@ fn without_secrets_nothing_is_opened() {
     assert_eq!(with.expect_err("three files").mistakes().len(), 3);
 }
 
-fn server(config: &Config) -> &SmtpServer {
+fn smtp_destination(config: &Config) -> &SmtpDestination {
     match config.destinations.values().next() {
-        Some(Destination::Smtp(destination)) => &destination.server,
+        Some(Destination::Smtp(destination)) => destination,
         other => panic!("{other:?}"),
     }
 }

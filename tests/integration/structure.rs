@@ -19,10 +19,18 @@ const USES: &[(&str, &[&str])] = &[
     ("smtp", &["domain", "observe"]),
     (
         "store",
-        &["access", "config", "domain", "failpoint", "mail"],
+        &[
+            "access",
+            "config",
+            "domain",
+            "failpoint",
+            "mail",
+            "server_trust",
+        ],
     ),
     ("clock", &["domain"]),
     ("failpoint", &[]),
+    ("server_trust", &[]),
     (
         "intake",
         &[
@@ -67,7 +75,10 @@ const USES: &[(&str, &[&str])] = &[
         ],
     ),
     ("sso", &["config", "domain", "outbound"]),
-    ("outbound", &["config", "domain", "observe", "store"]),
+    (
+        "outbound",
+        &["config", "domain", "observe", "server_trust", "store"],
+    ),
     (
         "housekeeping",
         &["clock", "config", "domain", "observe", "store"],

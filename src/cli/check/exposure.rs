@@ -3,7 +3,6 @@
 //!
 //! All of it works, and some may be intended, so each is a warning.
 
-use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -11,8 +10,8 @@ use url::Url;
 
 use super::{Finding, label};
 use crate::cli::shell_path::quote;
-use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer};
-use crate::domain::{is_private_address, join};
+use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpLogin, SmtpSecurity, SmtpServer};
+use crate::domain::{is_loopback_host, is_private_address, join};
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -32,7 +31,9 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     for (name, destination) in &config.destinations {
         let check = label(name, destination);
         match destination {
-            Destination::Smtp(smtp) => findings.extend(server(&check, &smtp.server)),
+            Destination::Smtp(smtp) => {
+                findings.extend(server(&check, &smtp.server, smtp.login.is_some()));
+            }
             Destination::Webhook(webhook) => findings.extend(endpoint(&check, &webhook.endpoint)),
             Destination::Maildir(_) | Destination::Command(_) => {}
         }
@@ -40,8 +41,10 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     for hook in &config.hooks {
         findings.extend(endpoint(&format!("hook {}", hook.name), &hook.endpoint));
     }
-    if let Outgoing::Smtp(smtp) | Outgoing::SmtpWithToken(smtp, _) = &config.outgoing {
-        findings.extend(server("outgoing (smtp)", smtp));
+    if let Outgoing::Smtp(smtp, login) = &config.outgoing {
+        // A token never leaves this machine unencrypted.
+        let has_password = matches!(login, Some(SmtpLogin::Password(_)));
+        findings.extend(server("outgoing (smtp)", smtp, has_password));
     }
     findings.extend(secret_files(config));
     findings.extend(outgoing_folder(config));
@@ -109,23 +112,13 @@ fn is_most_of_the_internet(networks: &[IpNet]) -> bool {
     of_v4 >= 0.5 || of_v6 >= 0.5
 }
 
-/// True if traffic to the host leaves this machine.
-fn is_another_machine(host: &str) -> bool {
-    let host = host.trim_matches(['[', ']']);
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return !address.to_canonical().is_loopback();
-    }
-    let name = host.trim_end_matches('.').to_ascii_lowercase();
-    name != "localhost" && !name.ends_with(".localhost")
-}
-
-fn server(check: &str, server: &SmtpServer) -> Vec<Finding> {
+fn server(check: &str, server: &SmtpServer, has_password: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if !is_another_machine(&server.host) {
+    if is_loopback_host(&server.host) {
         return findings;
     }
     let host = &server.host;
-    if server.login.is_some() {
+    if has_password {
         let detail = match server.security {
             SmtpSecurity::None => Some(format!("the password is sent to {host} unencrypted")),
             SmtpSecurity::Opportunistic => Some(format!(
@@ -152,7 +145,7 @@ fn server(check: &str, server: &SmtpServer) -> Vec<Finding> {
 fn endpoint(check: &str, endpoint: &Endpoint) -> Option<Finding> {
     let url = Url::parse(&endpoint.url).ok()?;
     let host = url.host_str()?;
-    if url.scheme() != "http" || !is_another_machine(host) {
+    if url.scheme() != "http" || is_loopback_host(host) {
         return None;
     }
     let secret = match (&endpoint.credentials, endpoint.secret_headers.is_empty()) {
@@ -247,24 +240,6 @@ mod tests {
                 .map(|text| text.parse().expect(text))
                 .collect();
             assert_eq!(is_most_of_the_internet(&nets), most, "{networks:?}");
-        }
-    }
-
-    #[test]
-    fn a_host_is_another_machine_unless_it_is_loopback() {
-        for (host, another) in [
-            ("127.0.0.1", false),
-            ("127.9.9.9", false),
-            ("::1", false),
-            ("[::1]", false),
-            ("::ffff:127.0.0.1", false),
-            ("localhost", false),
-            ("Desk.Localhost.", false),
-            ("10.0.0.1", true),
-            ("desk.internal", true),
-            ("notlocalhost", true),
-        ] {
-            assert_eq!(is_another_machine(host), another, "{host}");
         }
     }
 }

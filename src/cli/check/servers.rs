@@ -9,11 +9,11 @@ use url::Url;
 use super::{Finding, label};
 use crate::cli::output::count_of;
 use crate::config::{
-    Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer, Sso, TokenLogin,
+    Config, Destination, Endpoint, Outgoing, SmtpLogin, SmtpSecurity, SmtpServer, Sso,
 };
 use crate::domain::is_private_address;
 use crate::operations::probe_provider;
-use crate::outbound::preflight::{self, Obstacle};
+use crate::outbound::preflight::{self, LoginCredentials, Obstacle};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -25,7 +25,10 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
             let check = label(name, destination);
             match destination {
                 Destination::Smtp(smtp) => {
-                    probes.push(scope.spawn(move || server(check, &smtp.server, None, config)));
+                    let login = smtp.login.clone().map(SmtpLogin::Password);
+                    probes.push(
+                        scope.spawn(move || server(check, &smtp.server, login.as_ref(), config)),
+                    );
                 }
                 Destination::Webhook(webhook) => {
                     probes.push(scope.spawn(move || reachable(check, &webhook.endpoint)));
@@ -39,11 +42,8 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         }
         let check = "outgoing (smtp)".to_owned();
         match &config.outgoing {
-            Outgoing::Smtp(smtp) => {
-                probes.push(scope.spawn(move || server(check, smtp, None, config)));
-            }
-            Outgoing::SmtpWithToken(smtp, login) => {
-                probes.push(scope.spawn(move || server(check, smtp, Some(login), config)));
+            Outgoing::Smtp(smtp, login) => {
+                probes.push(scope.spawn(move || server(check, smtp, login.as_ref(), config)));
             }
             Outgoing::File(_) => {}
         }
@@ -60,19 +60,19 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
 fn server(
     check: String,
     server: &SmtpServer,
-    token: Option<&TokenLogin>,
+    login: Option<&SmtpLogin>,
     config: &Config,
 ) -> Finding {
     let place = format!("{} port {}", server.host, server.port);
-    let token = match token.map(preflight::access_token).transpose() {
-        Ok(token) => token,
+    let login = match login.map(LoginCredentials::read).transpose() {
+        Ok(login) => login,
         Err(cause) => {
             let remedy = "check that token_command, or the program that writes token_file, works; \
                           until then mail is queued and retried";
             return Finding::problem(check, cause, remedy);
         }
     };
-    match preflight::smtp(server, token.as_ref(), &config.hostname, TIMEOUT) {
+    match preflight::smtp(server, login.as_ref(), &config.hostname, TIMEOUT) {
         Ok(()) => {
             let protection = match server.security {
                 SmtpSecurity::None => "without TLS",
@@ -80,7 +80,7 @@ fn server(
                 SmtpSecurity::StartTls => "with STARTTLS",
                 SmtpSecurity::Tls => "with TLS",
             };
-            let login = if server.login.is_some() || token.is_some() {
+            let login = if login.is_some() {
                 " and accepts the login"
             } else {
                 ""

@@ -39,6 +39,11 @@ pub(super) struct Answers {
     pub enforce: bool,
 }
 
+/// The mode of sender authentication in the configuration.
+pub(super) fn dmarc_mode(enforce: bool) -> &'static str {
+    if enforce { "enforce" } else { "report" }
+}
+
 /// The type of the destination of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DestinationType {

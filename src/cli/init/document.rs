@@ -4,7 +4,7 @@ use std::path::Path;
 
 use url::Url;
 
-use super::answers::{Answers, DestinationType, Others};
+use super::answers::{Answers, DestinationType, Others, dmarc_mode};
 use crate::cli::toml_string::quote;
 use crate::config::is_private;
 use crate::domain::join;
@@ -77,8 +77,7 @@ pub(super) fn render(answers: &Answers) -> String {
     if let Some(id) = &answers.authserv_id {
         text.set("#authserv_id = \"\"", id);
     }
-    let mode = if answers.enforce { "enforce" } else { "report" };
-    text.set("#mode = \"report\"", &mode);
+    text.set("#mode = \"report\"", &dmarc_mode(answers.enforce));
     set_access(&mut text, answers);
     text.0
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::answers::{Answers, DestinationType, Others};
+use super::answers::{Answers, DestinationType, Others, dmarc_mode};
 use crate::cli::failure::CommandError;
 use crate::config::{SmtpUrl, authserv_id, parse_http, parse_public, time_zone};
 use crate::domain::{
@@ -164,8 +164,8 @@ const QUESTIONS: &[InitQuestion] = &[
         explanation: "An address, a telephone number or a room; pages and mail name it.",
         default: |answers| Ok(or_none(answers.contact.as_deref())),
         take: |answers, text| {
-            answers.contact = unless_none(text).map(one_line).transpose()?;
-            Ok(())
+            let contact = unless_none(text).map(one_line).transpose();
+            set(&mut answers.contact, contact)
         },
     },
     InitQuestion {
@@ -208,8 +208,8 @@ const QUESTIONS: &[InitQuestion] = &[
         explanation: "",
         default: |answers| Ok(answers.destination.as_str().to_owned()),
         take: |answers, text| {
-            answers.destination = choice(text, &DestinationType::ALL, DestinationType::as_str)?;
-            Ok(())
+            let chosen = choice(text, &DestinationType::ALL, DestinationType::as_str);
+            set(&mut answers.destination, chosen)
         },
     },
     InitQuestion {
@@ -304,8 +304,8 @@ const QUESTIONS: &[InitQuestion] = &[
                       everyone  everyone, without verification: spam and forged mail as well",
         default: |answers| Ok(answers.others.as_str().to_owned()),
         take: |answers, text| {
-            answers.others = choice(text, &Others::ALL, Others::as_str)?;
-            Ok(())
+            let chosen = choice(text, &Others::ALL, Others::as_str);
+            set(&mut answers.others, chosen)
         },
     },
     InitQuestion {
@@ -327,8 +327,8 @@ const QUESTIONS: &[InitQuestion] = &[
                       name; with none, it checks them itself.",
         default: |answers| Ok(or_none(answers.authserv_id.as_deref())),
         take: |answers, text| {
-            answers.authserv_id = unless_none(text).map(authserv_id).transpose()?;
-            Ok(())
+            let name = unless_none(text).map(authserv_id).transpose();
+            set(&mut answers.authserv_id, name)
         },
     },
     InitQuestion {
@@ -337,12 +337,10 @@ const QUESTIONS: &[InitQuestion] = &[
         text: "Mail that fails its domain's DMARC policy: report or enforce",
         explanation: "It may be forged. To report it only records the failure; to enforce drops it,\n\
                       recoverably.",
-        default: |answers| Ok(if answers.enforce { "enforce" } else { "report" }.to_owned()),
+        default: |answers| Ok(dmarc_mode(answers.enforce).to_owned()),
         take: |answers, text| {
-            answers.enforce = choice(text, &[true, false], |enforce| {
-                if enforce { "enforce" } else { "report" }
-            })?;
-            Ok(())
+            let chosen = choice(text, &[true, false], dmarc_mode);
+            set(&mut answers.enforce, chosen)
         },
     },
 ];

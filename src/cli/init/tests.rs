@@ -108,7 +108,7 @@ fn answers_are_accepted_and_invalid_ones_requested_again() {
     assert_eq!(from.name.as_deref(), Some("IT \"Help\""));
     assert_eq!(from.email.to_string(), "no-reply@corp.com");
     assert!(
-        matches!(&config.outgoing, Outgoing::Smtp(server) if server.host == "mx.corp.com" && server.port == 587)
+        matches!(&config.outgoing, Outgoing::Smtp(server, None) if server.host == "mx.corp.com" && server.port == 587)
     );
     let Some(Destination::Smtp(smtp)) = config.destinations.values().next() else {
         panic!("another destination");

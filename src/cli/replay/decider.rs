@@ -157,18 +157,12 @@ impl<'a> Decider<'a> {
             return Ok(None);
         };
         let key = address.key();
-        let known = |this: &Self| {
-            let accounts = this.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-            accounts.get(&key).cloned()
-        };
-        if let Some(known) = known(self) {
-            return Ok(known);
+        let accounts = || self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = accounts().get(&key) {
+            return Ok(known.clone());
         }
         let account = self.runtime.block_on(store.customer(address))?;
-        self.accounts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, account.clone());
+        accounts().insert(key, account.clone());
         Ok(account)
     }
 }

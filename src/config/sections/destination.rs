@@ -8,10 +8,11 @@ use crate::config::secret::PASSWORD;
 use crate::config::server_url::SmtpUrl;
 use crate::config::units::MINUTE;
 use crate::config::{
-    CommandDestination, Destination, EnvelopeFrom, MaildirDestination, Outgoing, SmtpDestination,
-    SmtpSecurity, SmtpServer, TokenLogin, TokenSource, WebhookDestination, WebhookFormat,
+    CommandDestination, Destination, EnvelopeFrom, MaildirDestination, Outgoing, PasswordLogin,
+    SmtpDestination, SmtpLogin, SmtpSecurity, SmtpServer, TokenLogin, TokenSource,
+    WebhookDestination, WebhookFormat,
 };
-use crate::domain::{DestinationName, EmailAddress, RequestId, canary};
+use crate::domain::{DestinationName, EmailAddress, RequestId, canary, is_this_machine};
 
 /// Maximum concurrency: more deliveries at a time would amount to an attack on the help desk.
 const MAX_CONCURRENCY: usize = 100;
@@ -79,11 +80,17 @@ pub(super) fn outgoing(mut section: TomlSection<'_>) -> Option<(Outgoing, usize)
     if is_smtp {
         section.set_kind("outgoing smtp");
         let concurrency = section.number("concurrency", OUTGOING_CONCURRENCY, 1..=MAX_CONCURRENCY);
-        let outgoing = match token_source(&section) {
-            Some(source) => with_token(&section, source),
-            None => server(&section).map(Outgoing::Smtp),
+        let (server, login) = match token_source(&section) {
+            Some(source) => {
+                let (server, login) = with_token(&section, source)?;
+                (server, Some(SmtpLogin::Token(login)))
+            }
+            None => {
+                let (server, login) = with_password(&section)?;
+                (server, login.map(SmtpLogin::Password))
+            }
         };
-        return outgoing.map(|outgoing| (outgoing, concurrency));
+        return Some((Outgoing::Smtp(server, login), concurrency));
     }
     section.set_kind("outgoing file");
     section
@@ -123,9 +130,10 @@ fn token_source(section: &TomlSection<'_>) -> Option<TokenSource> {
     }
 }
 
-/// A server with a login by access token. The token is a password for an hour, so it is sent over TLS only.
-fn with_token(section: &TomlSection<'_>, source: TokenSource) -> Option<Outgoing> {
-    let (url, tls_verify) = place(section);
+/// A server with a login by access token. The token is a password for an hour, so it does not leave this machine
+/// unencrypted.
+fn with_token(section: &TomlSection<'_>, source: TokenSource) -> Option<(SmtpServer, TokenLogin)> {
+    let server = server(section);
     let user = section
         .require("username", "\"help-desk@corp.example\"")
         .and_then(|entry| {
@@ -138,11 +146,10 @@ fn with_token(section: &TomlSection<'_>, source: TokenSource) -> Option<Outgoing
     if section.secret(PASSWORD).is_some() {
         section.refuse("has a password and a token; set only one of the two");
     }
-    let url = url?;
-    let is_here = ["127.0.0.1", "::1", "localhost"].contains(&url.host.as_str());
-    let is_safe = match url.security {
+    let server = server?;
+    let is_safe = match server.security {
         SmtpSecurity::StartTls | SmtpSecurity::Tls => true,
-        SmtpSecurity::None => is_here,
+        SmtpSecurity::None => is_this_machine(&server.host),
         SmtpSecurity::Opportunistic => false,
     };
     if !is_safe {
@@ -151,26 +158,27 @@ fn with_token(section: &TomlSection<'_>, source: TokenSource) -> Option<Outgoing
             "the token would be sent unencrypted; write smtp+starttls:// or smtps://",
         );
     }
-    let server = SmtpServer {
+    let user = user?;
+    Some((server, TokenLogin { user, source }))
+}
+
+fn server(section: &TomlSection<'_>) -> Option<SmtpServer> {
+    let url = section
+        .require("url", "\"smtp://127.0.0.1:25\"")
+        .and_then(|entry| entry.parse(SmtpUrl::parse));
+    let tls_verify = section.switch("tls_verify", true);
+    let url = url?;
+    Some(SmtpServer {
         host: url.host,
         port: url.port,
         security: url.security,
         tls_verify,
-        login: None,
-    };
-    let user = user?;
-    Some(Outgoing::SmtpWithToken(server, TokenLogin { user, source }))
+    })
 }
 
-fn place(section: &TomlSection<'_>) -> (Option<SmtpUrl>, bool) {
-    let url = section
-        .require("url", "\"smtp://127.0.0.1:25\"")
-        .and_then(|entry| entry.parse(SmtpUrl::parse));
-    (url, section.switch("tls_verify", true))
-}
-
-fn server(section: &TomlSection<'_>) -> Option<SmtpServer> {
-    let (url, tls_verify) = place(section);
+/// A server with a login by password, or without one.
+fn with_password(section: &TomlSection<'_>) -> Option<(SmtpServer, Option<PasswordLogin>)> {
+    let server = server(section);
     let username = section.entry("username");
     let password = section.secret(PASSWORD);
     let login = match (&username, section.has_secret(PASSWORD)) {
@@ -182,27 +190,25 @@ fn server(section: &TomlSection<'_>) -> Option<SmtpServer> {
             section.refuse("a password needs a user; also write username");
             None
         }
-        (Some(entry), true) => entry.some_text().map(ToOwned::to_owned).zip(password),
+        (Some(entry), true) => {
+            let user = entry.some_text().map(ToOwned::to_owned);
+            user.zip(password)
+                .map(|(user, password)| PasswordLogin { user, password })
+        }
         (None, false) => None,
     };
-    let url = url?;
-    if let (Some(entry), SmtpSecurity::Opportunistic) = (&username, url.security) {
+    let server = server?;
+    if let (Some(entry), SmtpSecurity::Opportunistic) = (&username, server.security) {
         entry.refuse(
             "the password would be sent unencrypted if TLS is not offered; \
              write smtp+starttls:// or smtps://",
         );
     }
-    Some(SmtpServer {
-        host: url.host,
-        port: url.port,
-        security: url.security,
-        tls_verify,
-        login,
-    })
+    Some((server, login))
 }
 
 fn smtp(section: &TomlSection<'_>) -> Option<SmtpDestination> {
-    let server = server(section);
+    let server = with_password(section);
     let recipient = section
         .entry("recipient")
         .and_then(|entry| entry.parse_unless_empty(address));
@@ -224,8 +230,10 @@ fn smtp(section: &TomlSection<'_>) -> Option<SmtpDestination> {
         })
         .unwrap_or(EnvelopeFrom::Null);
     let concurrency = section.number("concurrency", 4, 1..=MAX_CONCURRENCY);
+    let (server, login) = server?;
     Some(SmtpDestination {
-        server: server?,
+        server,
+        login,
         recipient,
         envelope_from,
         concurrency,

@@ -32,17 +32,37 @@ pub struct DestinationClient {
 }
 
 enum Protocol {
-    Smtp(Box<SmtpClient>),
+    /// Takes many messages in one attempt.
     Maildir(Maildir),
+    /// Takes one message after the other.
+    Single(SingleProtocol),
+}
+
+enum SingleProtocol {
+    Smtp(Box<SmtpClient>),
     Webhook(Box<Webhook>),
     Command(CommandRunner),
+}
+
+impl SingleProtocol {
+    async fn attempt(&self, outgoing: &Arc<OutgoingMessage>) -> AttemptOutcome {
+        match self {
+            Self::Smtp(smtp) => smtp.attempt(outgoing).await,
+            Self::Webhook(webhook) => webhook.attempt(outgoing).await,
+            Self::Command(command) => command.attempt(outgoing).await,
+        }
+    }
 }
 
 impl DestinationClient {
     pub fn new(config: &config::Destination, hostname: &Domain) -> Self {
         let (protocol, concurrency, timeout) = match config {
             config::Destination::Smtp(smtp) => (
-                Protocol::Smtp(Box::new(SmtpClient::new(smtp, hostname, Timeouts::DEFAULT))),
+                Protocol::Single(SingleProtocol::Smtp(Box::new(SmtpClient::new(
+                    smtp,
+                    hostname,
+                    Timeouts::DEFAULT,
+                )))),
                 smtp.concurrency,
                 Timeouts::DEFAULT.message + MARGIN,
             ),
@@ -52,12 +72,12 @@ impl DestinationClient {
                 Duration::from_mins(5),
             ),
             config::Destination::Webhook(webhook) => (
-                Protocol::Webhook(Box::new(Webhook::new(webhook))),
+                Protocol::Single(SingleProtocol::Webhook(Box::new(Webhook::new(webhook)))),
                 webhook.concurrency,
                 webhook.endpoint.timeout + MARGIN,
             ),
             config::Destination::Command(command) => (
-                Protocol::Command(CommandRunner::new(command)),
+                Protocol::Single(SingleProtocol::Command(CommandRunner::new(command))),
                 command.concurrency,
                 command.timeout + MARGIN,
             ),
@@ -93,12 +113,13 @@ impl DestinationClient {
         deadline: Instant,
         stop: &CancellationToken,
     ) -> Vec<Option<AttemptOutcome>> {
-        if let Protocol::Maildir(maildir) = &self.protocol {
-            return maildir.attempt(messages, deadline, stop).await;
-        }
+        let protocol = match &self.protocol {
+            Protocol::Maildir(maildir) => return maildir.attempt(messages, deadline, stop).await,
+            Protocol::Single(protocol) => protocol,
+        };
         let mut attempts = vec![None; messages.len()];
         for (outgoing, outcome) in messages.iter().zip(&mut attempts) {
-            let attempt = timeout_at(deadline, self.attempt_one(outgoing)).await;
+            let attempt = timeout_at(deadline, protocol.attempt(outgoing)).await;
             let attempt = attempt.unwrap_or_else(|_| self.time_out());
             let is_retried = matches!(attempt, AttemptOutcome::Retry(_));
             *outcome = Some(attempt);
@@ -109,17 +130,6 @@ impl DestinationClient {
         attempts
     }
 
-    async fn attempt_one(&self, outgoing: &Arc<OutgoingMessage>) -> AttemptOutcome {
-        match &self.protocol {
-            Protocol::Smtp(smtp) => smtp.attempt(outgoing).await,
-            Protocol::Webhook(webhook) => webhook.attempt(outgoing).await,
-            Protocol::Command(command) => command.attempt(outgoing).await,
-            Protocol::Maildir(_) => {
-                AttemptOutcome::Retry(Cause::of_destination("messages go together"))
-            }
-        }
-    }
-
     /// The outcome of an attempt that exceeded the timeout.
     pub fn time_out(&self) -> AttemptOutcome {
         let text = format!("not finished within {} s", self.timeout.as_secs());
@@ -128,7 +138,7 @@ impl DestinationClient {
 
     /// Called when there is nothing to deliver: closes idle connections.
     pub async fn close_idle(&self) {
-        if let Protocol::Smtp(smtp) = &self.protocol {
+        if let Protocol::Single(SingleProtocol::Smtp(smtp)) = &self.protocol {
             smtp.close_idle().await;
         }
     }

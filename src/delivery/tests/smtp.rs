@@ -6,7 +6,9 @@ use serde::Deserialize;
 
 use super::fault_server::{FaultServer, ServerFault};
 use super::*;
-use crate::config::{EnvelopeFrom, RetrySchedule, SmtpDestination, SmtpSecurity, SmtpServer};
+use crate::config::{
+    EnvelopeFrom, PasswordLogin, RetrySchedule, SmtpDestination, SmtpSecurity, SmtpServer,
+};
 use crate::delivery::destinations::smtp::{SmtpClient, Timeouts};
 use crate::domain::EmailAddress;
 
@@ -43,8 +45,8 @@ fn destination(port: u16) -> SmtpDestination {
             port,
             security: SmtpSecurity::None,
             tls_verify: false,
-            login: None,
         },
+        login: None,
         recipient: None,
         envelope_from: EnvelopeFrom::Null,
         concurrency: 2,
@@ -72,9 +74,10 @@ async fn run(case: &Case) -> Option<String> {
     let mut config = destination(server.address.port());
     config.server.security = security;
     config.server.tls_verify = case.verify;
-    config.server.login = case
-        .login
-        .then(|| ("ann".to_owned(), "secret".to_owned().into()));
+    config.login = case.login.then(|| PasswordLogin {
+        user: "ann".to_owned(),
+        password: "secret".to_owned().into(),
+    });
     let client = client(&config);
     let outgoing = outgoing();
     let attempt = client.attempt(&outgoing);

@@ -6,8 +6,8 @@ use super::MAX_STATUS;
 use crate::domain::EmailAddress;
 use crate::mail::header::{Field, Section};
 use crate::mail::status_code::{parse_status_code, status_of_diagnostic};
-use crate::mail::text::message_id;
-use crate::mail::{Evidence, Report, ReportedRecipient};
+use crate::mail::text::{message_id, printable};
+use crate::mail::{Report, ReportedRecipient};
 
 /// Maximum number of recipients that are read.
 const MAX_RECIPIENTS: usize = 64;
@@ -63,11 +63,7 @@ fn read_status_field(field: &Field, recipient: &mut ReportedRecipient, report: &
             recipient.address = address;
         }
     } else if field.is("Action") && !word().is_empty() {
-        recipient.action = Some(
-            Evidence::new("", word().as_bytes())
-                .value
-                .to_ascii_lowercase(),
-        );
+        recipient.action = Some(printable(word().as_bytes()).to_ascii_lowercase());
     } else if field.is("Status") {
         recipient.status = parse_status_code(word());
     } else if field.is("Original-Message-ID") {
@@ -80,7 +76,7 @@ fn recipient_address(field: &Field) -> Option<String> {
     let text = field.text();
     let address = text.split_once(';').map_or(&*text, |(_, address)| address);
     let address = address.trim().trim_start_matches('<').trim_end_matches('>');
-    (!address.is_empty()).then(|| Evidence::new("", address.as_bytes()).value)
+    (!address.is_empty()).then(|| printable(address.as_bytes()))
 }
 
 /// True if both addresses are of one mailbox, with any detail.
@@ -95,7 +91,7 @@ fn is_one_mailbox(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::ReportKind;
+    use crate::mail::{Evidence, ReportKind};
 
     #[test]
     fn the_target_of_a_forwarding_is_told_from_the_recipient() {

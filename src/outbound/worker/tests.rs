@@ -338,3 +338,19 @@ async fn a_lease_is_longer_than_the_longest_attempt_by_61_s() {
     assert_eq!(leases, [TIMEOUT + Duration::from_secs(61)]);
     harness.close().await;
 }
+
+#[test]
+fn a_long_wait_is_shortened_to_close_idle_connections() {
+    let just_under = IDLE_TIMEOUT.checked_sub(Duration::from_millis(1));
+    let just_under = just_under.expect("more than a millisecond");
+    for (wait, has_idle_connections, expected) in [
+        (MAX_SLEEP, true, (IDLE_TIMEOUT, true)),
+        (IDLE_TIMEOUT, true, (IDLE_TIMEOUT, true)),
+        (just_under, true, (just_under, false)),
+        (Duration::ZERO, true, (Duration::ZERO, false)),
+        (MAX_SLEEP, false, (MAX_SLEEP, false)),
+    ] {
+        let chosen = choose_wait(wait, has_idle_connections);
+        assert_eq!(chosen, expected, "{wait:?} {has_idle_connections}");
+    }
+}

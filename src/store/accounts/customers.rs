@@ -2,14 +2,16 @@
 
 use std::net::IpAddr;
 
-use crate::access::{Consequence, Decision, decide_newcomer};
+use crate::access::{Decision, decide_newcomer};
 use crate::domain::{
     Account, AccountId, AccountOrigin, AccountStatus, Actor, EmailAddress, NewAccount, PortalName,
     Reason, Timestamp,
 };
 use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::engine::job::Work;
-use crate::store::rows::account_rows::{AccountRow, account_by_id, find_sender_account, make};
+use crate::store::rows::account_rows::{
+    AccountRow, account_by_id, create_account, find_sender_account,
+};
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{Row, Tx};
 use crate::store::verification::languages;
@@ -102,8 +104,7 @@ impl Work<'_> {
             }
             return Ok(Added::Existing(account(tx, there.n)?));
         }
-        let (Consequence::Hold(Some(new)) | Consequence::Accept(Some(new))) = decision.consequence
-        else {
+        let Some(new) = decision.consequence.new_account() else {
             return Ok(Added::NotAllowed(decision));
         };
         let groups = settings.default_groups(new.kind);
@@ -113,7 +114,7 @@ impl Work<'_> {
             proof_needed: new.proof_needed || origin == AccountOrigin::SignUp,
             ..new
         };
-        let made = make(tx, address, new, groups, origin, None, now)?;
+        let made = create_account(tx, address, new, groups, origin, None, now)?;
         if origin == AccountOrigin::Operator {
             self.wakeups.add(Topic::OperatorActions);
             record_of_account(tx, "account.added", made.n, by, now)?;

@@ -5,14 +5,15 @@
 //! Anybody may have written those, so only the person can say that they are theirs. An inactive or removed user
 //! loses access; an active user regains only the access that the directory took away.
 
-use crate::access::Consequence;
 use crate::domain::{AccountOrigin, Actor, EmailAddress, GroupName, NewAccount, Timestamp, UserId};
 use crate::store::accounts::directory_users::{
     DirectoryRole, DirectoryUser, NewDirectoryUser, attributes, require, user_key,
 };
 use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
-use crate::store::rows::account_rows::{AccountRow, account_by_number, find_sender_account, make};
+use crate::store::rows::account_rows::{
+    AccountRow, account_by_number, create_account, find_sender_account,
+};
 use crate::store::sql::insert;
 use crate::store::sql::sql_types::Millis;
 use crate::store::{Result, Store, Topic};
@@ -60,9 +61,9 @@ impl Work<'_> {
             });
         }
         let decision = self.decide_person(address)?;
-        Ok(match decision.consequence {
-            Consequence::Hold(Some(new)) | Consequence::Accept(Some(new)) => Ok(Target::New(new)),
-            _ => Err(UserRefusal::NotAllowed {
+        Ok(match decision.consequence.new_account() {
+            Some(new) => Ok(Target::New(new)),
+            None => Err(UserRefusal::NotAllowed {
                 address: address.clone(),
                 cause: match decision.evidence {
                     Some(evidence) => format!("{}: {evidence}", decision.reason),
@@ -85,7 +86,7 @@ impl Work<'_> {
             Target::Existing(there) => there,
             Target::New(new) => {
                 let groups = self.default_groups(new.kind)?;
-                let made = make(
+                let made = create_account(
                     tx,
                     address,
                     new,

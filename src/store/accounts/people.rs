@@ -4,7 +4,7 @@
 //! stays, an internal account stays internal, and a verified address stays verified. So importing the same people
 //! again changes nothing.
 
-use crate::access::{Consequence, Decision, decide_newcomer};
+use crate::access::{Decision, decide_newcomer};
 use crate::domain::{
     AccountKind, AccountOrigin, AccountStatus, Actor, EmailAddress, GroupName, NewAccount,
     PortalName, Reason, Timestamp,
@@ -14,7 +14,7 @@ use crate::store::accounts::verify_by_operator::count_released;
 use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
-use crate::store::rows::account_rows::{AccountRow, find_account, make};
+use crate::store::rows::account_rows::{AccountRow, create_account, find_account};
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::{MailCause, MailKind, Result, Store, StoreError, Topic};
@@ -106,14 +106,11 @@ pub(crate) fn permit(decision: Decision) -> Result<NewAccount, PersonRefusal> {
     if decision.reason == Reason::SenderDenied {
         return Err(PersonRefusal::Denied);
     }
-    let (Consequence::Hold(Some(new)) | Consequence::Accept(Some(new))) = decision.consequence
-    else {
-        return Err(PersonRefusal::NotAllowed {
-            reason: decision.reason,
-            evidence: decision.evidence,
-        });
-    };
-    Ok(new)
+    let permitted = decision.consequence.new_account();
+    permitted.ok_or(PersonRefusal::NotAllowed {
+        reason: decision.reason,
+        evidence: decision.evidence,
+    })
 }
 
 /// Checks the kind that a new account would get.
@@ -265,7 +262,7 @@ impl Work<'_> {
         let tx = self.tx;
         let groups = self.default_groups(new.kind)?;
         let (address, origin) = (&person.address, AccountOrigin::Operator);
-        let made = make(tx, address, new, &groups, origin, None, now)?;
+        let made = create_account(tx, address, new, &groups, origin, None, now)?;
         self.wakeups.add(Topic::OperatorActions);
         record_of_account(tx, "account.added", made.n, by, now)?;
         if let Some(groups) = &person.groups {

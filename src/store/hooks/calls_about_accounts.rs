@@ -89,7 +89,7 @@ pub(crate) fn tell(
     by: &Actor,
     now: Millis,
 ) -> Result<()> {
-    let Some(event) = told_as(name) else {
+    let Some(event) = name_for_hooks(name) else {
         return Ok(());
     };
     let hooks = subscribers(tx, event)?;
@@ -147,7 +147,7 @@ pub(crate) fn tell(
     Ok(())
 }
 
-fn told_as(name: &str) -> Option<&'static str> {
+fn name_for_hooks(name: &str) -> Option<&'static str> {
     let own = OF_REQUESTS.iter().find(|event| **event == name);
     let told = TOLD.iter().find(|(event, _)| *event == name);
     own.copied().or(told.map(|(_, event)| *event))

@@ -197,7 +197,7 @@ from_row!(Entry, row: verdict, message = DroppedMessage::from_row(row)?);
 
 /// Hooks whose cursor is behind the newest entry and whose number of waiting calls is below the bound, with their
 /// cursors.
-fn behind(tx: &Tx) -> Result<Vec<(DestinationName, i64)>> {
+fn list_hooks_behind(tx: &Tx) -> Result<Vec<(DestinationName, i64)>> {
     let newest: i64 = tx.one("SELECT coalesce(max(n), 0) FROM ledger", &[])?;
     let sql = "SELECT name, told_entry FROM hook WHERE told_entry < ? ORDER BY name";
     let hooks: Vec<(DestinationName, i64)> = tx.all(sql, &[&newest])?;
@@ -215,7 +215,7 @@ impl Work<'_> {
     fn tell_dropped(&mut self, now: Millis) -> Result<bool> {
         let tx = self.tx;
         let mut more = false;
-        for (hook, cursor) in behind(tx)? {
+        for (hook, cursor) in list_hooks_behind(tx)? {
             let mut room = MAX_WAITING.saturating_sub(count_waiting(tx, &hook, MESSAGE_DROPPED)?);
             let entries = tx.all_with(
                 "SELECT n, id AS ledger, portal, received_at, verdict, sender, domain, rule AS reason

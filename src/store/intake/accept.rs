@@ -329,7 +329,7 @@ impl PreparedMessage {
         // Authentication of a mailing list says nothing about the author.
         if facts.authentication.passes_dmarc() && prepared.sender.as_ref() == facts.sender.address()
         {
-            account.wrote_again(tx, self.at)?;
+            account.resume_mail(tx, self.at)?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::store::hooks::calls_about_accounts;
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::{make_room, room};
 use crate::store::requests::transitions;
-use crate::store::rows::account_rows::{AccountRow, SenderAccount, make};
+use crate::store::rows::account_rows::{AccountRow, SenderAccount, create_account};
 use crate::store::rows::keys::octets;
 use crate::store::sql::{DeferredInsert, DeferredTable, InsertQueue, Tx};
 use crate::store::verification::languages;
@@ -73,11 +73,12 @@ impl Work<'_> {
         settings: &Effective,
         account: Option<SenderAccount>,
     ) -> Result<Option<Applied>> {
-        let (new, held) = match decision.consequence {
+        let held = match decision.consequence {
             Consequence::Nothing => return Ok(None),
-            Consequence::Hold(new) => (new, true),
-            Consequence::Accept(new) => (new, false),
+            Consequence::Hold(_) => true,
+            Consequence::Accept(_) => false,
         };
+        let new = decision.consequence.new_account();
         let created = new.is_some();
         let is_let_in = account
             .as_ref()
@@ -86,7 +87,7 @@ impl Work<'_> {
             (Some(new), _, Some(sender)) => {
                 let groups = settings.default_groups(new.kind);
                 let entry = Some(message.n);
-                make(
+                create_account(
                     self.tx,
                     sender,
                     new,

@@ -4,7 +4,7 @@
 //! operator's action and permits nothing further: the account stays as it is, and a new account is pending,
 //! unverified and owed no mail.
 
-use crate::access::{Circumstances, Consequence, decide_newcomer, sender_for};
+use crate::access::{Circumstances, decide_newcomer, sender_for};
 use crate::domain::{
     AccountKind, AccountOrigin, Actor, EmailAddress, LedgerId, NewAccount, PortalName, RequestId,
     Timestamp,
@@ -16,7 +16,7 @@ use crate::store::ledger::dropped_entry::{DroppedEntry, NamedPortal, find};
 use crate::store::ledger::recover_dropped::Recovered;
 use crate::store::requests::hold_quota::withdraw;
 use crate::store::requests::refused_messages::check_operator_may_release;
-use crate::store::rows::account_rows::{AccountRow, find_account, make};
+use crate::store::rows::account_rows::{AccountRow, create_account, find_account};
 use crate::store::rows::dropped_content::uncount;
 use crate::store::rows::duplicates::{Likeness, find_original};
 use crate::store::sql::sql_types::Millis;
@@ -145,17 +145,15 @@ impl Work<'_> {
         let portal: &PortalName = &forced.circumstances.portal;
         let (_, settings) = self.settings.effective(tx, Some(portal))?;
         let decision = decide_newcomer(forced.sender, portal, &settings);
-        let kind = match decision.consequence {
-            Consequence::Hold(Some(new)) | Consequence::Accept(Some(new)) => new.kind,
-            _ => AccountKind::External,
-        };
+        let permitted = decision.consequence.new_account();
+        let kind = permitted.map_or(AccountKind::External, |new| new.kind);
         let groups = settings.default_groups(kind);
         let new = NewAccount {
             kind,
             proof_needed: true,
         };
         let (origin, entry) = (AccountOrigin::Operator, Some(forced.found.n));
-        let made = make(tx, forced.sender, new, groups, origin, entry, now)?;
+        let made = create_account(tx, forced.sender, new, groups, origin, entry, now)?;
         tx.run("UPDATE account SET placeholder = 1 WHERE n = ?", &[&made.n])?;
         record_of_account(tx, "account.added", made.n, by, now)?;
         Ok(made)

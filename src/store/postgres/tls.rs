@@ -3,17 +3,12 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
-    SignatureScheme, StreamOwned,
-};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, ClientConnection, Error, RootCertStore, StreamOwned};
 
 use crate::config::{PostgresServer, PostgresTls};
+use crate::server_trust::{ServerTrust, system_authorities};
 use crate::store::{Result, StoreError};
 
 /// A TCP connection with TLS.
@@ -50,40 +45,20 @@ pub(super) fn is_refusal(error: &std::io::Error) -> bool {
 }
 
 fn client_config(server: &PostgresServer) -> Result<ClientConfig, String> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|cause| cause.to_string())?;
-    let mode = match server.tls {
-        PostgresTls::VerifyFull => {
-            let roots = Arc::new(authorities(server)?);
-            return Ok(builder.with_root_certificates(roots).with_no_client_auth());
-        }
-        PostgresTls::VerifyCa => {
-            let roots = Arc::new(authorities(server)?);
-            let verifier =
-                WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));
-            Some(verifier.build().map_err(|cause| cause.to_string())?)
-        }
-        PostgresTls::Require | PostgresTls::Disable => None,
+    let trust = match server.tls {
+        PostgresTls::VerifyFull => ServerTrust::Name(authorities(server)?),
+        PostgresTls::VerifyCa => ServerTrust::Issuer(authorities(server)?),
+        PostgresTls::Require | PostgresTls::Disable => ServerTrust::Anything,
     };
-    let verifier = AnyName {
-        authorities: mode,
-        provider,
-    };
-    Ok(builder
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth())
+    trust.client_config()
 }
 
 /// The authorities of the configured file, or those of the system.
 fn authorities(server: &PostgresServer) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
     let Some(file) = &server.ca_file else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
+        return Ok(system_authorities());
     };
+    let mut roots = RootCertStore::empty();
     let shown = file.display();
     let certificates =
         CertificateDer::pem_file_iter(file).map_err(|cause| format!("ca_file {shown}: {cause}"))?;
@@ -97,59 +72,4 @@ fn authorities(server: &PostgresServer) -> Result<RootCertStore, String> {
         return Err(format!("ca_file {shown} has no certificate"));
     }
     Ok(roots)
-}
-
-/// Accepts a certificate for any name: from these authorities, or from any issuer if there are none.
-#[derive(Debug)]
-struct AnyName {
-    authorities: Option<Arc<WebPkiServerVerifier>>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for AnyName {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let Some(authorities) = &self.authorities else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        // The chain is verified before the name.
-        match authorities.verify_server_cert(certificate, intermediates, name, ocsp, now) {
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            verified => verified,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }

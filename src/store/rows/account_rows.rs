@@ -123,7 +123,7 @@ impl AccountRow {
     }
 
     /// Records that an operator allows mail to the account again.
-    pub(crate) fn speak(&mut self) {
+    pub(crate) fn allow_mail(&mut self) {
         self.undeliverable = false;
         self.quiet_until = None;
         self.objected = false;
@@ -160,7 +160,7 @@ impl AccountRow {
 
     /// Handles a message from this account that passes DMARC: its owner wrote it, so mail to it may resume. Does
     /// nothing if the refused message had passed as well.
-    pub(crate) fn wrote_again(&mut self, tx: &Tx, now: Millis) -> Result<()> {
+    pub(crate) fn resume_mail(&mut self, tx: &Tx, now: Millis) -> Result<()> {
         if self.quiet_until(now).is_none() || self.refused_authenticated {
             return Ok(());
         }
@@ -237,7 +237,7 @@ pub(crate) fn account_by_id(tx: &Tx, id: AccountId) -> Result<AccountRow> {
 
 /// Creates the account that a decision calls for; a placeholder becomes that account. `entry` is the
 /// ledger entry that caused it.
-pub(crate) fn make(
+pub(crate) fn create_account(
     tx: &Tx,
     address: &EmailAddress,
     new: NewAccount,

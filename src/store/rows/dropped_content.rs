@@ -78,7 +78,7 @@ pub(crate) fn count(tx: &Tx, carrier: i64, author: &Author, limit: u64) -> Resul
             // Erasing many small contents did not make enough room, so the new content is erased instead.
             MAX_EVICTED if total(tx)? > limit.saturating_add(limit / 8) => Some(carrier),
             MAX_EVICTED => None,
-            _ => next_to_go(tx)?,
+            _ => find_next_to_erase(tx)?,
         };
         let Some(next) = next else {
             return Ok(());
@@ -129,7 +129,7 @@ pub(crate) fn uncount(tx: &Tx, entry: i64) -> Result<()> {
 }
 
 /// Finds the content to erase next: the oldest of the domain with the most content, or of the swarm.
-pub(crate) fn next_to_go(tx: &Tx) -> Result<Option<i64>> {
+pub(crate) fn find_next_to_erase(tx: &Tx) -> Result<Option<i64>> {
     let most = |swarm: bool| -> Result<Option<(String, i64)>> {
         tx.maybe(
             "SELECT sender, octets FROM dropped_sender WHERE swarm = ?
@@ -197,7 +197,7 @@ impl Store {
             let mut slice = TimeSlice::of(rows);
             let mut erased = 0;
             while total(tx)? > limit {
-                let Some(next) = next_to_go(tx)? else {
+                let Some(next) = find_next_to_erase(tx)? else {
                     break;
                 };
                 if !slice.goes_on() {

@@ -310,7 +310,11 @@ fn the_next_dropped_content_to_erase_is_found_by_an_index() {
                 &[&swarm],
             )
             .expect("a total");
-        check("dropped content", session, dropped_content::next_to_go);
+        check(
+            "dropped content",
+            session,
+            dropped_content::find_next_to_erase,
+        );
     }
 }
 

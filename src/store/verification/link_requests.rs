@@ -44,7 +44,7 @@ fn renew(
                  WHERE n = ?",
             &[&account.n],
         )?;
-        account.speak();
+        account.allow_mail();
         // It also makes a mail due that waits for the end of a pause.
         hastened = tx.run(
             "UPDATE letter SET due_at = ?2

@@ -83,13 +83,13 @@ impl Harness {
         let stop_sink = CancellationToken::new();
         let server = listen(&sink, &stop_sink).await;
         let mut config = sample::config("");
-        config.outgoing = Outgoing::Smtp(SmtpServer {
+        let server = SmtpServer {
             host: server.ip().to_string(),
             port: server.port(),
             security: SmtpSecurity::None,
             tls_verify: true,
-            login: None,
-        });
+        };
+        config.outgoing = Outgoing::Smtp(server, None);
         store
             .seed_access(config.access.clone(), Timestamp::now())
             .await
@@ -327,7 +327,7 @@ async fn a_server_that_is_down_gets_no_mail_of_those_that_wait() {
     let mut harness = Harness::open(0).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let mut config = (*harness.config).clone();
-    let Outgoing::Smtp(server) = &mut config.outgoing else {
+    let Outgoing::Smtp(server, _) = &mut config.outgoing else {
         panic!("a server");
     };
     server.port = listener.local_addr().expect("an address").port();

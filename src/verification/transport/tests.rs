@@ -73,10 +73,9 @@ pub(super) fn post(port: u16, security: SmtpSecurity, tls_verify: bool) -> MailT
         port,
         security,
         tls_verify,
-        login: None,
     };
     let hostname = Domain::parse("gate.corp.example").expect("a domain");
-    MailTransport::new(&Outgoing::Smtp(server), &hostname, 16).expect("a way out")
+    MailTransport::new(&Outgoing::Smtp(server, None), &hostname, 16).expect("a way out")
 }
 
 pub(super) fn mail(to: &str) -> ComposedMail {

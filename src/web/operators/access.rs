@@ -15,7 +15,6 @@ use minijinja::{Value, context};
 
 use super::access_form::{self as form, FieldFault, Shown};
 use super::auth::{CurrentOperator, PageCall};
-use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::save_as::save_as;
@@ -27,7 +26,7 @@ use crate::operations::{
     ChangeTerms, block_unlisted, change_settings, list_revisions, parse_settings,
 };
 use crate::store::{Page, Revision, StoreError};
-use crate::web::page::WebPage;
+use crate::web::page::{WebPage, portal_choices};
 
 /// Number of revisions that the page lists.
 const HISTORY: usize = 10;
@@ -255,7 +254,7 @@ impl AppState {
         Ok(operator.page(
             "operators/access.html",
             context! {
-                portals => portals(&self.config()),
+                portals => portal_choices(&self.config()),
                 portal => view.portal.map(PortalName::as_str),
                 revision => view.revision.number,
                 at => when(view.revision.at),

@@ -21,7 +21,7 @@ use crate::operations::{
     find_customer, forget_customer, may_get_mail, note_account, warning_about,
 };
 use crate::store::{Added, CustomerFilter, ListOrder, Page as Part, RequestFilter, StoreError};
-use crate::web::page::WebPage;
+use crate::web::page::{WebPage, portal_choices};
 
 /// Maximum events of an account that are shown.
 const HISTORY: usize = 100;
@@ -51,7 +51,7 @@ async fn render(call: &PageCall, asked: &Fields, fault: Option<String>) -> Resul
             by_address => asked.with("/customers", "sort", None),
             by_time => asked.with("/customers", "sort", Some("newest")),
             is_by_time => asked.one("sort").is_some() || period.since.is_some() || period.until.is_some(),
-            portals => portals(&call.app.config()),
+            portals => portal_choices(&call.app.config()),
             fault => fault,
             ..asked.list("/customers", listed.next.as_deref(), &period, &FILTER)
         },
@@ -83,18 +83,9 @@ pub(super) fn filter(asked: &Fields, config: &Config, page: Part) -> Result<Cust
     })
 }
 
-/// Portals as choices of a select field.
-pub(super) fn portals(config: &Config) -> Vec<Value> {
-    config
-        .portals
-        .iter()
-        .map(|portal| context! { name => portal.name.as_str(), title => portal.title.as_str() })
-        .collect()
-}
-
 /// Portals as choices of the filter of a list: also the one that it names although the configuration does not have it.
 pub(super) fn filter_portals(config: &Config, asked: &Fields) -> Vec<Value> {
-    let mut choices = portals(config);
+    let mut choices = portal_choices(config);
     let is_former = |name: &&str| {
         PortalName::parse(name).is_ok_and(|name| config.public_portal(&name).is_none())
     };

@@ -5,7 +5,6 @@ use axum::response::Redirect;
 use minijinja::{Value, context};
 
 use super::auth::PageCall;
-use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields};
 use super::message::{find, find_account};
@@ -18,6 +17,7 @@ use crate::operations::{
 };
 use crate::store::{LedgerEntry, Request};
 use crate::web::display::one_line;
+use crate::web::page::portal_choices;
 
 /// The buttons of the page: only those that can do something, for this operator.
 pub(super) fn actions(
@@ -43,7 +43,7 @@ pub(super) fn actions(
         any => may(Role::Agent),
         release => can_return || applies(RequestAction::Release),
         forced => can_return,
-        portals => needs_portal.then(|| portals(&config)),
+        portals => needs_portal.then(|| portal_choices(&config)),
         sender_choice => match SenderChoice::of(entry, &config) {
             SenderChoice::Required if can_return => Some("required"),
             SenderChoice::ByPortal if can_return => Some("by_portal"),
@@ -54,9 +54,9 @@ pub(super) fn actions(
         retry => applies(RequestAction::Retry),
         discard => applies(RequestAction::Discard),
         person => grant.filter(|grant| may(grant.role())).map(|grant| match grant {
-            GrantAction::Verify => "verify",
-            GrantAction::Unblock => "unblock",
-            GrantAction::Allow => "allow",
+            GrantAction::Verify(_) => "verify",
+            GrantAction::Unblock(_) => "unblock",
+            GrantAction::Allow(_) => "allow",
         }),
         domain => domain.filter(|_| {
             may(Role::Admin) && entry.verdict == Verdict::Dropped && account.is_none()

@@ -8,17 +8,18 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use minijinja::{Value, context};
+use minijinja::context;
 use serde::Deserialize;
 
 use super::resend::no_mail;
 use super::{AppState, Client, Fields, HOME, NEW_LINK, PageError, RequestedLanguage, WebPage};
-use crate::access::{Consequence, decide_newcomer};
+use crate::access::decide_newcomer;
 use crate::config::{Config, Portal};
 use crate::domain::{AccountOrigin, EmailAddress, Timestamp};
 use crate::mail::is_program;
 use crate::observe::events;
 use crate::store::Added;
+use crate::web::page::portal_choices;
 
 #[derive(Deserialize)]
 pub(super) struct SignUpForm {
@@ -69,7 +70,8 @@ pub(super) async fn submit(
     let settings = app.store().access().await?.settings;
     let settings = settings.effective(portal.map(|portal| &portal.name));
     let may = portal.or(config.portals.first()).is_some_and(|portal| {
-        decide_newcomer(&address, &portal.name, &settings).consequence != Consequence::Nothing
+        let decision = decide_newcomer(&address, &portal.name, &settings);
+        decision.consequence.new_account().is_some()
     });
     let answer = if may {
         sent_page(&config, &address, portal)
@@ -106,15 +108,10 @@ pub(super) fn form(
     email: &str,
     fault: Option<&str>,
 ) -> WebPage {
-    let portals: Vec<Value> = config
-        .portals
-        .iter()
-        .map(|portal| context! { name => portal.name.as_str(), title => portal.title.as_str() })
-        .collect();
     WebPage::new(
         "signup.html",
         context! {
-            portals => portals,
+            portals => portal_choices(config),
             portal => wanted.unwrap_or_default(),
             kept_portal => wanted.unwrap_or_default(),
             email => email,

@@ -251,27 +251,41 @@ pub(super) async fn create(
     show_one(StatusCode::CREATED, &user, query.as_deref())
 }
 
-/// Replaces a user by what `renew` makes of it. Retries if another change conflicts.
-async fn change(
+/// Changes a user in its present state. Retries if another change conflicts.
+async fn change<T, F: Future<Output = Result<T, UserError>>>(
     state: &ScimState,
-    holder: &TokenHolder,
     id: &str,
     headers: &HeaderMap,
-    renew: impl Fn(&DirectoryUser) -> Result<NewDirectoryUser, ScimError>,
-) -> Result<DirectoryUser, ScimError> {
+    try_change: impl Fn(DirectoryUser) -> Result<F, ScimError>,
+) -> Result<T, ScimError> {
     let mut conflicts = 0;
     loop {
-        let before = find(state, id).await?;
-        check_condition(headers, &before)?;
-        let (new, config, by) = (renew(&before)?, state.config(), holder.actor());
-        let replaced = replace_user(&state.store, &config, before.id, before.version, new, by);
-        match replaced.await {
+        let user = find(state, id).await?;
+        check_condition(headers, &user)?;
+        match try_change(user)?.await {
             Err(UserError::Refused(UserRefusal::Changed)) if conflicts < MAX_CONFLICTS => {
                 conflicts += 1;
             }
             outcome => return Ok(outcome?),
         }
     }
+}
+
+/// Replaces a user by what `renew` makes of it.
+async fn renew_user(
+    state: &ScimState,
+    holder: &TokenHolder,
+    id: &str,
+    headers: &HeaderMap,
+    renew: impl Fn(&DirectoryUser) -> Result<NewDirectoryUser, ScimError>,
+) -> Result<DirectoryUser, ScimError> {
+    let config = state.config();
+    change(state, id, headers, |user| {
+        let (new, by) = (renew(&user)?, holder.actor());
+        let (store, config) = (&state.store, &config);
+        Ok(replace_user(store, config, user.id, user.version, new, by))
+    })
+    .await
 }
 
 pub(super) async fn replace(
@@ -283,7 +297,7 @@ pub(super) async fn replace(
 ) -> Result<Response, ScimError> {
     let headers = request.headers().clone();
     let new = parse_user(&read_body(request).await?)?;
-    let user = change(&state, &holder, &id, &headers, |_| Ok(new.clone())).await?;
+    let user = renew_user(&state, &holder, &id, &headers, |_| Ok(new.clone())).await?;
     show_one(StatusCode::OK, &user, query.as_deref())
 }
 
@@ -301,7 +315,7 @@ pub(super) async fn patch(
         operations_of::apply(&mut attributes, &operations)?;
         parse_user(&Value::Object(attributes))
     };
-    let user = change(&state, &holder, &id, &headers, apply).await?;
+    let user = renew_user(&state, &holder, &id, &headers, apply).await?;
     show_one(StatusCode::OK, &user, query.as_deref())
 }
 
@@ -311,19 +325,10 @@ pub(super) async fn remove(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ScimError> {
-    let mut conflicts = 0;
-    loop {
-        let user = find(&state, &id).await?;
-        check_condition(&headers, &user)?;
-        let removed = remove_user(&state.store, user.id, user.version, holder.actor());
-        match removed.await {
-            Err(UserError::Refused(UserRefusal::Changed)) if conflicts < MAX_CONFLICTS => {
-                conflicts += 1;
-            }
-            outcome => {
-                outcome?;
-                return Ok(StatusCode::NO_CONTENT.into_response());
-            }
-        }
-    }
+    change(&state, &id, &headers, |user| {
+        let by = holder.actor();
+        Ok(remove_user(&state.store, user.id, user.version, by))
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -129,8 +129,8 @@ impl SmtpClient {
                 }
             }
         };
-        if let Some((user, password)) = &server.login {
-            let login = connection.login(user, password.expose_secret());
+        if let Some(login) = &self.config.login {
+            let login = connection.login(&login.user, login.password.expose_secret());
             within(self.time_limit.command, login)
                 .await
                 .map_err(|fault| reply::before_mail(SmtpStep::Auth, &fault))?;

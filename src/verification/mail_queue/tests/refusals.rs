@@ -87,7 +87,7 @@ impl Relay {
     async fn harness(&self) -> (Harness, watch::Sender<Arc<Config>>) {
         let mut harness = Harness::open(0).await;
         let mut config = (*harness.config).clone();
-        let Outgoing::Smtp(server) = &mut config.outgoing else {
+        let Outgoing::Smtp(server, _) = &mut config.outgoing else {
             panic!("a server");
         };
         server.port = self.port;

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
 use super::*;
-use crate::config::{TokenLogin, TokenSource};
+use crate::config::{SmtpLogin, TokenLogin, TokenSource};
 
 const USER: &str = "help-desk@corp.example";
 
@@ -117,15 +117,13 @@ impl Provider {
             port: self.port,
             security: SmtpSecurity::None,
             tls_verify: true,
-            login: None,
         };
-        let login = TokenLogin {
+        let login = SmtpLogin::Token(TokenLogin {
             user: USER.to_owned(),
             source,
-        };
+        });
         let hostname = Domain::parse("gate.corp.example").expect("a domain");
-        MailTransport::new(&Outgoing::SmtpWithToken(server, login), &hostname, 16)
-            .expect("a way out")
+        MailTransport::new(&Outgoing::Smtp(server, Some(login)), &hostname, 16).expect("a way out")
     }
 }
 

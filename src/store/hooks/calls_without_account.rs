@@ -261,7 +261,7 @@ impl Store {
     /// Owes calls about messages that were dropped since the last run, up to the bound. Returns true if there may
     /// be more to write now.
     pub async fn tell_dropped(&self, now: Timestamp) -> Result<bool> {
-        if self.read(behind).await?.is_empty() {
+        if self.read(list_hooks_behind).await?.is_empty() {
             return Ok(false);
         }
         self.write(move |work| work.tell_dropped(now.into())).await

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{AtFlags, CWD, FlockOperation, StatxAttributes, StatxFlags, flock, statx};
 use rustix::io::Errno;
 
 /// The lock, held as long as the daemon lives. The kernel releases it, however the daemon ends.
@@ -19,8 +19,16 @@ impl Lock {
     /// may be the data folder of another daemon.
     ///
     /// # Errors
-    /// Another daemon holds the lock.
+    /// Another daemon holds the lock; or the file of the database is mounted alone, without its folder. Its
+    /// write-ahead log is then not beside the file itself, and neither is the lock of another daemon that uses it.
     pub fn take(data_dir: &Path, database: &Path) -> anyhow::Result<Self> {
+        if is_mount(database) {
+            bail!(
+                "{} is mounted without its folder, and thus without its write-ahead log; mount the \
+                 folder instead",
+                database.display()
+            );
+        }
         let mut files = vec![lock(data_dir)?];
         // A database that does not exist yet is no link.
         if let (Ok(data_dir), Ok(file)) = (fs::canonicalize(data_dir), fs::canonicalize(database))
@@ -31,6 +39,12 @@ impl Lock {
         }
         Ok(Self { _files: files })
     }
+}
+
+/// True if something is mounted at exactly this path. False before Linux 5.8, which does not tell.
+fn is_mount(path: &Path) -> bool {
+    statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS)
+        .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 fn lock(folder: &Path) -> anyhow::Result<File> {
@@ -56,6 +70,16 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn a_database_that_is_mounted_alone_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // No test may mount a file, but this is a mount everywhere.
+        let refused = Lock::take(folder.path(), Path::new("/proc"));
+        let refused = refused.expect_err("a mount").to_string();
+        assert!(refused.contains("mounted without its folder"), "{refused}");
+        assert!(!folder.path().join("lock").exists());
+    }
 
     #[test]
     fn one_process_uses_a_database_by_whatever_path() {

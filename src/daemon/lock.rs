@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{AtFlags, CWD, FlockOperation, StatxAttributes, StatxFlags, flock, statx};
 use rustix::io::Errno;
 
 /// Maximum number of symbolic links from the path of a database to its file.
@@ -21,8 +21,16 @@ impl Lock {
     /// Locks the data folder. If the database is a symbolic link, locks its file, too: another daemon may use it.
     ///
     /// # Errors
-    /// Another daemon holds the lock.
+    /// Another daemon holds the lock; or the file of the database is mounted alone, without its folder. Its
+    /// write-ahead log is then not beside the file itself, and neither is the lock of another daemon that uses it.
     pub fn take(data_dir: &Path, database: &Path) -> anyhow::Result<Self> {
+        if is_mount(database) {
+            bail!(
+                "{} is mounted without its folder, and thus without its write-ahead log; mount the \
+                 folder instead",
+                database.display()
+            );
+        }
         let own = data_dir.join("lock");
         let mut files = vec![lock(&own, data_dir)?];
         if let Some(file) = follow_links(database)
@@ -33,6 +41,12 @@ impl Lock {
         }
         Ok(Self { _files: files })
     }
+}
+
+/// True if something is mounted at exactly this path. False before Linux 5.8, which does not tell.
+fn is_mount(path: &Path) -> bool {
+    statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS)
+        .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// The file that a path leads to through symbolic links. It may not exist yet: the first start creates it there. None
@@ -92,6 +106,16 @@ mod tests {
 
     fn refusal(data_dir: &Path) -> String {
         take(data_dir).expect_err("in use").to_string()
+    }
+
+    #[test]
+    fn a_database_that_is_mounted_alone_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // No test may mount a file, but this is a mount everywhere.
+        let refused = Lock::take(folder.path(), Path::new("/proc"));
+        let refused = refused.expect_err("a mount").to_string();
+        assert!(refused.contains("mounted without its folder"), "{refused}");
+        assert!(!folder.path().join("lock").exists());
     }
 
     #[test]

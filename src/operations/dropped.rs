@@ -1,6 +1,7 @@
 //! Dropped messages and their recovery.
 
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use super::bulk_actions::{MAX_BULK_ITEMS, Outcomes, Tally, bulk};
@@ -11,7 +12,7 @@ use crate::domain::{
     Verdict, Vocabulary,
 };
 use crate::intake::circumstances;
-use crate::mail;
+use crate::mail::{self, Evidence, Identity};
 use crate::store::{LedgerEntry, NamedPortal, Recovered, Result, Store, StoreError, Terms, Today};
 
 /// One dropped message.
@@ -205,24 +206,37 @@ async fn today(
         (None, None) => return Ok(None),
     };
     let own = config.identity();
-    let raw = if own.spam.is_empty() {
+    let spam = if own.spam.is_empty() {
         None
     } else {
-        store.raw(entry.ledger).await?
-    };
-    let spam = match raw {
-        // Parsing a large message takes time.
-        Some(raw) => {
-            let read = move || mail::read(&raw, &entry.envelope, &own).spam;
-            let read = tokio::task::spawn_blocking(read).await;
-            read.map_err(|error| StoreError::Other(error.to_string()))?
-        }
-        None => None,
+        find_spam_mark(store, entry, own).await?
     };
     Ok(Some(Today {
         circumstances,
         spam,
     }))
+}
+
+/// Octets at the beginning of a message that are searched for a spam mark: our MTA puts it on top.
+const TOP: u64 = 256 * 1024;
+
+/// Permits to search a message. A bulk action decides many at the same time, and only these are in memory.
+static SEARCHES: Semaphore = Semaphore::const_new(4);
+
+/// Field by which our own MTA marked an earlier message as spam, according to the current configuration.
+async fn find_spam_mark(
+    store: &Store,
+    entry: LedgerEntry,
+    own: Identity,
+) -> Result<Option<Evidence>> {
+    let _permit = SEARCHES.acquire().await;
+    let Some((_, top)) = store.content(entry.ledger, TOP).await? else {
+        return Ok(None);
+    };
+    // Parsing takes time.
+    let read = move || mail::read(&top, &entry.envelope, &own).spam;
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(|error| StoreError::Other(error.to_string()))
 }
 
 /// Releases one dropped entry, whatever the reason of its verdict. `named` is its sender, if the message has no

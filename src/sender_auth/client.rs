@@ -17,6 +17,10 @@ use crate::domain::{Envelope, parse_address, strip_prefix_any_case};
 /// Maximum number of hops through our own machines that are followed; no message has more.
 const MAX_HOPS: usize = 20;
 
+/// Maximum number of octets in Exim's comment before the text of the client: an IPv6 address with its port, and
+/// `ident`.
+const MAX_BEFORE_CLIENT_TEXT: usize = 64;
+
 /// Source of the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Client {
@@ -106,7 +110,7 @@ enum Hop {
 
 impl Hop {
     /// Parses `from HELO (NAME [ADDRESS])` and its dialects. Only the comment counts, which the MTA wrote;
-    /// the word before it is the client's own.
+    /// the word before it is the client's own, and so is the text after `helo=` or `ident=` in Exim's comment.
     fn of(value: &[u8]) -> Self {
         let text = String::from_utf8_lossy(value);
         let text = text.trim();
@@ -143,15 +147,22 @@ impl Hop {
     }
 }
 
-/// The word after `from`, and the comments up to the `by` clause.
+/// The word after `from`, and the comments up to the `by` clause, or up to the text of the client in Exim's comment.
 fn from_clause(clause: &str) -> (String, Vec<String>) {
     let mut helo = String::new();
     let mut comments = Vec::new();
     let mut comment = String::new();
     let mut depth = 0_usize;
     let mut word = String::new();
-    for c in clause.chars().chain([' ']) {
+    for (place, c) in clause.char_indices().chain([(clause.len(), ' ')]) {
         match c {
+            '=' if depth == 1 && comments.is_empty() && precedes_client_text(&helo, &comment) => {
+                let rest = &clause[place..];
+                let end = rest.find(|c: char| c.is_whitespace() || c == ')');
+                comment.push_str(&rest[..end.unwrap_or(rest.len())]);
+                comments.push(comment);
+                break;
+            }
             '(' => {
                 depth += 1;
                 comment.push(if depth > 1 { '(' } else { ' ' });
@@ -178,6 +189,26 @@ fn from_clause(clause: &str) -> (String, Vec<String>) {
         }
     }
     (helo, comments)
+}
+
+/// True if `comment` ends with the name of Exim's `helo=` or `ident=`. What follows may contain brackets and
+/// parentheses: the client's answer to an ident query (RFC 1413) does, and its HELO name with
+/// `helo_accept_junk_hosts`. Exim writes the client's address before it: `[ADDRESS] (port=N helo=HELO ident=IDENT)`, or
+/// `NAME ([ADDRESS] helo=HELO ident=IDENT)` for a client with a name.
+fn precedes_client_text(word: &str, comment: &str) -> bool {
+    if comment.len() > MAX_BEFORE_CLIENT_TEXT {
+        return false;
+    }
+    let mut words: Vec<_> = comment.split_whitespace().collect();
+    if !matches!(words.pop(), Some("helo" | "ident")) {
+        return false;
+    }
+    match words.as_slice() {
+        [] => parse_literal(word).is_some(),
+        [only] if only.starts_with("port=") => parse_literal(word).is_some(),
+        [only] => parse_literal(only).is_some(),
+        _ => false,
+    }
 }
 
 /// The client as an MTA describes it in one comment.

@@ -145,12 +145,23 @@ pub fn try_http(
 
 /// Adds an account through the API.
 pub fn add_customer(address: SocketAddr, token: &str, email: &str) -> (u16, String) {
-    let body = serde_json::json!({ "address": email }).to_string();
+    let body = serde_json::json!({ "address": email });
+    post_to_api(address, token, "/customers", &body)
+}
+
+/// Posts JSON to a route of the API. Returns the status and the whole answer.
+pub fn post_to_api(
+    address: SocketAddr,
+    token: &str,
+    route: &str,
+    body: &serde_json::Value,
+) -> (u16, String) {
+    let body = body.to_string();
     let mut stream = TcpStream::connect(address).expect("the API answers");
     stream.set_read_timeout(Some(DEADLINE)).expect("an option");
     write!(
         stream,
-        "POST /api/v1/customers HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+        "POST /api/v1{route} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
          Authorization: Bearer {token}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()

@@ -93,6 +93,42 @@ fn the_helo_name_is_not_the_address_of_the_client() {
     assert_eq!(hop("from [127.0.0.1] by mx"), Hop::Unreadable);
 }
 
+/// Exim writes the client's answer to an ident query (RFC 1413) as it is, and with `helo_accept_junk_hosts` its HELO
+/// name.
+#[test]
+fn no_text_of_the_client_hides_its_address_from_exim() {
+    for (clause, helo) in [
+        ("[203.0.113.9] (ident=x [127.0.0.1])", "[203.0.113.9]"),
+        ("[203.0.113.9] (ident=x) ([127.0.0.1])", "[203.0.113.9]"),
+        ("[203.0.113.9] (port=2525 ident=127.0.0.1)", "[203.0.113.9]"),
+        (
+            "[203.0.113.9] (port=2525 helo=a.example ident=) ([127.0.0.1])",
+            "a.example",
+        ),
+        ("[203.0.113.9] (helo=a [127.0.0.1])", "a"),
+        (
+            "m.example\r\n\t([203.0.113.9]:2525 helo=a.example ident=((x)",
+            "a.example",
+        ),
+        ("m.example ([203.0.113.9] ident=()", "m.example"),
+        ("m.example ([203.0.113.9] helo=()", "("),
+    ] {
+        let text = format!("from {clause}\r\n\tby mx with esmtp (Exim 4.96)\r\n\tid 1");
+        assert_eq!(hop(&text), from("203.0.113.9", helo), "{text}");
+    }
+    // HELO names behind other MTAs.
+    for text in [
+        "from unknown (HELO helo=x) (203.0.113.9) by mx",
+        "from unknown (helo=x) (203.0.113.9) by mx",
+        "from [127.0.0.1](helo=x) (evil.example [203.0.113.9]) by mx",
+    ] {
+        assert!(
+            matches!(hop(text), Hop::From { address, .. } if address.to_string() == "203.0.113.9"),
+            "{text}"
+        );
+    }
+}
+
 fn envelope(forwarded: Option<&str>) -> Envelope {
     Envelope {
         reverse_path: ReversePath::Null,

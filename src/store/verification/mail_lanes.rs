@@ -4,6 +4,7 @@
 //! pages has its own lane. The flows of a lane take turns: a flow with a thousand mails does not delay one
 //! with a single mail.
 
+use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
@@ -52,12 +53,13 @@ pub(crate) struct QueuePlace {
 
 impl QueuePlace {
     /// Place of the mail for a message. The flow is the authenticated domain, else the client that handed it
-    /// to our MTA, else the domain in From.
+    /// to our MTA, else the domain in From. A /48 of IPv6 is one client: whoever has it could otherwise forge
+    /// senders in 65,536 flows.
     pub(crate) fn of_mail(authenticated: bool, client: Option<IpAddr>, domain: &Domain) -> Self {
         let (lane, client) = if authenticated {
             (Lane::Authenticated, None)
         } else {
-            (Lane::Others, client)
+            (Lane::Others, client.map(first_of_person))
         };
         Self {
             lane,
@@ -106,6 +108,17 @@ impl QueuePlace {
 const NETWORKS: usize = 4;
 const NETWORK_BITS: usize = 16;
 
+/// Position of the largest network that one person may have, a /48, among the networks of an IPv6 client.
+const NETWORK_OF_PERSON: usize = 2;
+
+/// The first address of the largest network that the person at this IPv6 client may have; an IPv4 client itself.
+fn first_of_person(client: IpAddr) -> IpAddr {
+    let networks = client_networks(client);
+    networks
+        .get(NETWORK_OF_PERSON)
+        .map_or(client, IpNet::network)
+}
+
 /// The flow of a client, or of a domain where no client is named. The flow of an IPv6 client has bits for each of its
 /// networks, the largest first: so flows of one network begin with the same bits, by which mail is counted.
 fn flow(client: Option<IpAddr>, domain: &Domain) -> i64 {
@@ -134,12 +147,10 @@ mod tests {
 
     #[test]
     fn flows_begin_alike_as_far_as_they_share_networks() {
+        let domain = Domain::parse("a.example").expect("a domain");
         let networks = |client: &str| {
-            QueuePlace {
-                lane: Lane::Pages,
-                flow: place(Some(client), "a.example"),
-            }
-            .networks()
+            let client = client.parse().expect(client);
+            QueuePlace::of_page(Some(client), &domain).networks()
         };
         let own = networks("2001:db8:1:203::1");
         for (other, shared) in [
@@ -181,7 +192,12 @@ mod tests {
             ),
             (
                 (Some("2001:db8::1"), "a.example"),
-                (Some("2001:db8:0:1::1"), "a.example"),
+                (Some("2001:db8:0:ffff::1"), "b.example"),
+                true,
+            ),
+            (
+                (Some("2001:db8::1"), "a.example"),
+                (Some("2001:db8:1::1"), "a.example"),
                 false,
             ),
             ((None, "x.acme.co.uk"), (None, "y.acme.co.uk"), true),

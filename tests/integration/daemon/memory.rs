@@ -1,5 +1,5 @@
-//! Memory of queued requests: many large requests are delivered concurrently to every type of destination that can
-//! stream, in little memory.
+//! Memory of queued requests and of dropped messages: many large ones are delivered concurrently to every type of
+//! destination that can stream, or decided again at the same time, in little memory.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use mailin_embedded::{Handler, Response, Server, SslConfig, response};
 
-use crate::support::client::Smtp;
-use crate::support::harness::{Harness, STANDARD, wait_for};
+use crate::support::client::{Smtp, post_to_api};
+use crate::support::harness::{Harness, STANDARD, token, wait_for};
 
 /// Size of each request, and the number of requests for each destination.
 const OCTETS: usize = 8 << 20;
@@ -159,4 +159,39 @@ fn large_requests_go_out_in_little_memory() {
     );
     let whole = harness.delivered();
     assert!(whole.len() == REQUESTS && whole.iter().all(|message| message.len() > OCTETS));
+}
+
+/// With `mail.spam`, the message itself is searched again.
+#[test]
+fn large_dropped_messages_are_decided_again_in_little_memory() {
+    let mut harness = Harness::start(&format!(
+        "{STANDARD}\n[mail]\nspam = [\"X-Spam-Flag: YES\"]\n"
+    ));
+    let many = 4 * REQUESTS;
+    let line = [&[b'x'; 76][..], b"\r\n"].concat();
+    let body = line.repeat(OCTETS / line.len() + 1);
+    for number in 0..many {
+        let head = format!("From: eve{number}@elsewhere.example\r\nSubject: Large\r\n\r\n");
+        let message = [head.as_bytes(), &body].concat();
+        let reply = Smtp::connect(harness.smtp)
+            .and_then(|mut client| client.send("mta@x.example", "it-help@corp.example", &message))
+            .expect("an answer");
+        assert!(reply.starts_with("250"), "{reply}");
+    }
+    let token = token(&harness);
+    // The memory of receiving is not counted.
+    harness.restart();
+    let before = memory(&harness, "VmRSS");
+    let wanted = serde_json::json!({ "domain": "elsewhere.example" });
+    let (status, answer) = post_to_api(harness.admin, &token, "/dropped/recover", &wanted);
+    assert_eq!(status, 200, "{answer}");
+    let stays = answer.matches("domain_not_allowed").count();
+    assert_eq!(stays, many, "{answer}");
+    let peak = memory(&harness, "VmHWM");
+    println!("{before} octets before, {peak} at most");
+    assert!(
+        peak < before + MAX_MEMORY / 2,
+        "{} MiB more than before",
+        (peak - before) >> 20
+    );
 }

@@ -189,6 +189,26 @@ async fn mail_from_another_client_does_not_wait_for_thousands_of_forgeries() {
     assert!(sent.contains(&"ann@corp.example".to_owned()), "{sent:?}");
 }
 
+/// One person may have 65,536 networks of one client each.
+#[tokio::test]
+async fn mail_from_another_client_does_not_wait_for_forgeries_from_a_whole_network() {
+    let harness = Harness::open().await;
+    for n in 0..300 {
+        let from = format!("forged{n}@corp.example");
+        let forged = mail(&from, &format!("{n}@x"), start());
+        let client = format!("2001:db8:1:{n:x}::9");
+        harness.accept(by_client(forged, &client)).await;
+        // Neither among the oldest nor among the newest.
+        if n == 150 {
+            let honest = mail("ann@corp.example", "real@x", start());
+            harness.accept(by_client(honest, "192.0.2.1")).await;
+        }
+    }
+    let sent = claim_all(&harness.store, SMALL, start()).await;
+    assert_eq!(sent.len(), 12, "{sent:?}");
+    assert!(sent.contains(&"ann@corp.example".to_owned()), "{sent:?}");
+}
+
 #[tokio::test]
 async fn a_flood_of_one_domain_or_of_many_does_not_delay_later_mail() {
     for many in [false, true] {

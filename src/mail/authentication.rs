@@ -153,10 +153,7 @@ impl Results<'_> {
             })
             .ok_or(AuthenticationFault::Unreadable)?;
         match (&domain, self.sender) {
-            (Some(domain), Some(sender)) if domain == sender => {
-                let is_ascii = result.only("header", "from").is_some_and(str::is_ascii);
-                self.found.dmarc_of_u_labels = value == R::None && !is_ascii;
-            }
+            (Some(domain), Some(sender)) if domain == sender => {}
             // There is no sender, so the result does not matter.
             (_, None) => {}
             (None, Some(_)) if !names_domain => match value {

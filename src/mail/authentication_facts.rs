@@ -117,10 +117,6 @@ pub enum AuthenticationFailure {
     )]
     NoResult,
     #[error(
-        "the MTA found no DMARC record, but may not have searched for the ASCII form of the domain"
-    )]
-    ULabels,
-    #[error(
         "the list's domain did not pass DMARC, and no trusted ARC sealer vouches for the author"
     )]
     List,
@@ -146,10 +142,6 @@ pub struct Authentication {
     /// The DMARC result of our MTA does not name its domain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dmarc_unnamed: bool,
-    /// The DMARC result of our MTA is `none` and names the domain in U-labels. `OpenDMARC` queries such a name as it is
-    /// written, and never finds its record.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub dmarc_of_u_labels: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spf: Option<AuthenticationResult>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -280,15 +280,9 @@ impl Facts {
         let is_lenient = matches!(self.sender, Sender::Usable { lenient: true, .. });
         let is_judged = found.dmarc.is_some() && !found.dmarc_unnamed;
         found.failure().or_else(|| {
-            if found.arc_sealer.is_some() {
-                return None;
-            }
             // Our MTA may have read another address, or none.
-            if is_lenient && !is_judged {
-                return Some(AuthenticationFailure::NoResult);
-            }
-            let is_unknown = found.dmarc_of_u_labels && !found.passes();
-            is_unknown.then_some(AuthenticationFailure::ULabels)
+            let vouched = is_judged || found.arc_sealer.is_some();
+            (is_lenient && !vouched).then_some(AuthenticationFailure::NoResult)
         })
     }
 

@@ -145,29 +145,6 @@ fn all_fields_of_our_mta_count_together() {
     assert!(read_results(&format!("{pass}; {thousand}; dmarc=pass")).fails());
 }
 
-/// `OpenDMARC` 1.4 looks for the policy of a U-label as it is written.
-#[test]
-fn no_record_of_a_name_in_unicode_is_marked() {
-    for (result, written, expected) in [
-        ("none", "b\u{fc}cher.example", true),
-        ("none (p=none dis=none)", "B\u{dc}CHER.example", true),
-        ("none", "xn--bcher-kva.example", false),
-        ("pass", "b\u{fc}cher.example", false),
-        ("fail", "b\u{fc}cher.example", false),
-        ("temperror", "b\u{fc}cher.example", false),
-    ] {
-        let raw = format!(
-            "Authentication-Results: mx.corp.example; dmarc={result} header.from={written}\r\n"
-        );
-        let found = read_as(&raw, "b\u{fc}cher.example");
-        assert_eq!(found.dmarc_of_u_labels, expected, "{raw}");
-        assert_eq!(found.fault, None, "{raw}");
-    }
-    // rspamd looks for the ASCII form, and names no domain without a policy.
-    let unnamed = "Authentication-Results: mx.corp.example; dmarc=none\r\n";
-    assert!(!read_as(unnamed, "b\u{fc}cher.example").dmarc_of_u_labels);
-}
-
 #[test]
 fn domains_are_compared_in_their_ascii_form() {
     for written in [

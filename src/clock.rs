@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_hours(7 * 24);
 /// Time for which a clock that jumped ahead must run steadily before it is trusted again.
 const DOUBT: Duration = Duration::from_hours(24);
 
-/// Step back from which a clock may be wrong only now, unless it ran ahead before.
+/// Time behind the last trusted one from which a clock that was set back may be wrong only now.
 const FAR_BACK: Duration = Duration::from_hours(1);
 
 /// Time for which a clock that was set back far must run steadily before it is trusted again. NTP sets it within
@@ -42,7 +42,7 @@ pub enum Movement {
     Doubted,
     /// It was set back by this much, and is trusted.
     Back(Duration),
-    /// It was set back by this much and is not trusted from now on.
+    /// It was set back by this much and is not trusted now: it is far behind, or still ahead.
     FarBack(Duration),
 }
 
@@ -50,8 +50,10 @@ pub enum Movement {
 #[derive(Debug, Clone, Copy)]
 struct Doubt {
     until: Instant,
-    /// It ran ahead, so that a step back corrects it.
-    ran_ahead: bool,
+    /// Milliseconds by which the clock is ahead of the one that was trusted last; negative if it is behind.
+    ahead: i64,
+    /// Milliseconds by which it may be ahead to be trusted again at once: a step back then corrected it.
+    most: i64,
 }
 
 /// Both clocks at the last check.
@@ -96,35 +98,39 @@ impl Clock {
         matches!(movement, Movement::Steady | Movement::Back(_))
     }
 
-    /// Classifies a movement. `ahead` is the number of milliseconds by which the wall clock is ahead of the
+    /// Classifies a movement. `moved` is the number of milliseconds by which the wall clock is ahead of the
     /// expected time.
-    fn judge(&mut self, ahead: i64, most: Duration) -> Movement {
-        if ahead > millis(most) {
+    fn judge(&mut self, moved: i64, most: Duration) -> Movement {
+        let by = Duration::from_millis(moved.unsigned_abs());
+        let doubt = self.doubt.filter(|doubt| self.counting < doubt.until);
+        let ahead = doubt.map_or(0, |doubt| doubt.ahead).saturating_add(moved);
+        if moved > millis(most) {
             self.doubt = Some(Doubt {
                 until: self.counting + DOUBT,
-                ran_ahead: true,
+                ahead,
+                most: millis(most),
             });
-            return Movement::Ahead(Duration::from_millis(ahead.unsigned_abs()));
+            return Movement::Ahead(by);
         }
-        if ahead < -millis(BACK) {
-            let by = Duration::from_millis(ahead.unsigned_abs());
-            let is_trusted = self.doubt.map_or(by <= FAR_BACK, |doubt| doubt.ran_ahead);
-            self.doubt = (!is_trusted).then(|| Doubt {
-                until: self.counting + DOUBT_BACK,
-                ran_ahead: false,
-            });
-            return if is_trusted {
-                Movement::Back(by)
-            } else {
-                Movement::FarBack(by)
-            };
-        }
-        match self.doubt {
-            Some(doubt) if self.counting < doubt.until => Movement::Doubted,
-            _ => {
+        if moved < -millis(BACK) {
+            let most = doubt.map_or(0, |doubt| doubt.most);
+            if (-millis(FAR_BACK)..=most).contains(&ahead) {
                 self.doubt = None;
-                Movement::Steady
+                return Movement::Back(by);
             }
+            let until = self.counting + DOUBT_BACK;
+            self.doubt = Some(Doubt {
+                until: doubt.map_or(until, |doubt| doubt.until.max(until)),
+                ahead,
+                most,
+            });
+            return Movement::FarBack(by);
+        }
+        self.doubt = doubt;
+        if doubt.is_some() {
+            Movement::Doubted
+        } else {
+            Movement::Steady
         }
     }
 }
@@ -233,6 +239,34 @@ mod tests {
         watch.wall -= YEAR;
         assert_eq!(watch.after(MINUTE), Movement::Back(YEAR));
         assert_eq!(watch.after(MINUTE), Movement::Steady);
+    }
+
+    #[test]
+    fn a_step_back_that_leaves_the_clock_ahead_or_behind_does_not_end_the_doubt() {
+        for (step, next) in [(2 * MINUTE, YEAR), (DAY, YEAR - DAY)] {
+            let mut watch = Watch::start();
+            watch.wall += YEAR;
+            assert_eq!(watch.after(MINUTE), Movement::Ahead(YEAR));
+            watch.wall -= step;
+            assert_eq!(watch.after(MINUTE), Movement::FarBack(step));
+            assert_eq!(watch.after(23 * 60 * MINUTE), Movement::Doubted);
+            watch.wall -= next;
+            assert_eq!(watch.after(MINUTE), Movement::Back(next));
+            assert_eq!(watch.after(MINUTE), Movement::Steady);
+        }
+        let mut watch = Watch::start();
+        watch.wall += YEAR;
+        assert_eq!(watch.after(MINUTE), Movement::Ahead(YEAR));
+        watch.wall -= 2 * YEAR;
+        assert_eq!(watch.after(MINUTE), Movement::FarBack(2 * YEAR));
+    }
+
+    #[test]
+    fn a_step_back_corrects_a_clock_that_was_ahead_at_the_start() {
+        let (now, counting) = (Timestamp::now(), Instant::now());
+        let (mut clock, movement) = Clock::start(Some(now - 3 * DAY), now + YEAR, counting);
+        assert_eq!(movement, Movement::Ahead(YEAR + 3 * DAY));
+        assert_eq!(clock.look(now, counting), Movement::Back(YEAR));
     }
 
     #[test]

@@ -153,7 +153,11 @@ impl Results<'_> {
             })
             .ok_or(AuthenticationFault::Unreadable)?;
         match (&domain, self.sender) {
-            (Some(domain), Some(sender)) if domain == sender => {}
+            (Some(domain), Some(sender)) if domain == sender => {
+                let mut named = result.all("header", "from");
+                let is_found = matches!(value, R::Pass | R::Fail);
+                self.found.dmarc_unnamed = !is_found && !named.all(str::is_ascii);
+            }
             // There is no sender, so the result does not matter.
             (_, None) => {}
             (None, Some(_)) if !names_domain => match value {

@@ -113,7 +113,8 @@ pub enum AuthenticationFailure {
     #[error("{0}")]
     Fault(AuthenticationFault),
     #[error(
-        "some programs cannot parse From, and no DMARC result names the domain that the MTA found in it"
+        "some programs cannot parse From or look up its domain, no DMARC result shows that the MTA could, and \
+         neither SPF nor DKIM vouches for the domain"
     )]
     NoResult,
     #[error(
@@ -139,7 +140,8 @@ pub struct Authentication {
     pub dmarc: Option<AuthenticationResult>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dmarc_policy: Option<DmarcPolicy>,
-    /// The DMARC result of our MTA does not name its domain.
+    /// The DMARC result of our MTA does not name its domain, or it found no policy and names the domain in U-labels,
+    /// which some programs cannot look up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dmarc_unnamed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -34,8 +34,8 @@ pub enum Sender {
         /// A warning if the domain mixes scripts so as to look like another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lookalike: Option<String>,
-        /// The field violates the grammar of RFC 5322, or has a form that some programs cannot parse, but contains
-        /// only this address.
+        /// The field violates the grammar of RFC 5322, or has a form that some programs cannot parse or look up, but
+        /// contains only this address.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         lenient: bool,
     },
@@ -280,8 +280,8 @@ impl Facts {
         let is_lenient = matches!(self.sender, Sender::Usable { lenient: true, .. });
         let is_judged = found.dmarc.is_some() && !found.dmarc_unnamed;
         found.failure().or_else(|| {
-            // Our MTA may have read another address, or none.
-            let vouched = is_judged || found.arc_sealer.is_some();
+            // Our MTA may have read another address, or none, for DMARC.
+            let vouched = is_judged || found.aligned || found.arc_sealer.is_some();
             (is_lenient && !vouched).then_some(AuthenticationFailure::NoResult)
         })
     }

@@ -16,7 +16,8 @@ const ADDRESS_LIMIT: Duration = Duration::from_secs(5);
 /// Connects to the first address that accepts. The caller limits the time as a whole.
 ///
 /// # Errors
-/// The name cannot be resolved, or the error of the address that was tried last.
+/// The name cannot be resolved, or the address refused; of several addresses, the text has the failure of each. The
+/// last of them is often one of a family that this machine has no route for, which alone would explain nothing.
 pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let addresses = lookup_host((host, port)).await?.collect();
     connect_to_any(&alternate(addresses)).await
@@ -26,13 +27,23 @@ async fn connect_to_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let Some((last, others)) = addresses.split_last() else {
         return Err(io::Error::other("the host has no address"));
     };
+    let mut failures = Vec::with_capacity(addresses.len());
     for address in others {
         let connecting = timeout(ADDRESS_LIMIT, TcpStream::connect(address));
-        if let Ok(Ok(stream)) = connecting.await {
-            return Ok(stream);
-        }
+        let failure = match connecting.await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", ADDRESS_LIMIT.as_secs()),
+        };
+        failures.push(format!("{}: {failure}", address.ip()));
     }
-    TcpStream::connect(last).await
+    TcpStream::connect(last).await.map_err(|error| {
+        if failures.is_empty() {
+            return error;
+        }
+        failures.push(format!("{}: {error}", last.ip()));
+        io::Error::other(failures.join("; "))
+    })
 }
 
 /// Alternates between the families of the addresses, beginning with that of the first one (RFC 8305 4).
@@ -86,6 +97,24 @@ mod tests {
         let connecting = timeout(Duration::from_secs(30), connect_to_any(&addresses));
         let stream = connecting.await.expect("in time").expect("connected");
         assert_eq!(stream.peer_addr().expect("connected"), addresses[1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_names_that_of_each_address() {
+        let (silent, _waiting) = silent_listener();
+        let silent = silent.local_addr().expect("bound");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let closed = listener.and_then(|listener| listener.local_addr());
+        let closed = closed.expect("a port, closed again");
+        let failure = connect_to_any(&[silent, closed]).await.expect_err("closed");
+        assert!(
+            failure
+                .to_string()
+                .starts_with("127.0.0.1: no answer within 5 s; 127.0.0.1: Connection refused"),
+            "{failure}"
+        );
+        let failure = connect_to_any(&[closed]).await.expect_err("closed");
+        assert_eq!(failure.kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[test]

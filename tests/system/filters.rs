@@ -19,7 +19,7 @@ use crate::support::port::Port;
 const CLIENT: &str = "192.0.2.1";
 
 /// DNS records of the domains in these tests: only one of them permits the client.
-const ZONE: [&str; 8] = [
+const ZONE: [&str; 9] = [
     "--txt-record=_dmarc.forged.example,v=DMARC1; p=reject",
     "--txt-record=forged.example,v=spf1 -all",
     "--txt-record=_dmarc.partner.example,v=DMARC1; p=reject",
@@ -29,6 +29,7 @@ const ZONE: [&str; 8] = [
     "--txt-record=sampled.example,v=spf1 -all",
     "--txt-record=_dmarc.lenient.example,v=DMARC1; p=none",
     "--txt-record=lenient.example,v=spf1 -all",
+    "--txt-record=_dmarc.xn--bcher-kva.example,v=DMARC1; p=reject",
 ];
 
 const DNSMASQ: [&str; 8] = [
@@ -206,6 +207,13 @@ fn rspamd_prepends_its_results_and_fields_as_configured() {
         ),
         (sampled, sampled, "Sampled out.", "authentication_failed"),
         (lenient, lenient, "Not signed.", "domain_not_allowed"),
+        // rspamd looks up the A-labels.
+        (
+            partner,
+            "ceo@b\u{fc}cher.example",
+            "Labels in Unicode.",
+            "authentication_failed",
+        ),
         (partner, partner, SPAM, "spam"),
     ] {
         assert_eq!(
@@ -278,6 +286,13 @@ fn opendmarc_prepends_its_results() {
             partner,
             "\")\" (,) <ceo@forged.example>",
             "A comma.",
+            "authentication_failed",
+        ),
+        // It asks DNS for the octets of these labels, and finds no record.
+        (
+            partner,
+            "ceo@b\u{fc}cher.example",
+            "Labels in Unicode.",
             "authentication_failed",
         ),
     ] {

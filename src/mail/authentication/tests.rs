@@ -160,6 +160,25 @@ fn domains_are_compared_in_their_ascii_form() {
     }
 }
 
+/// `OpenDMARC` 1.4 asks DNS for the octets of U-labels, and finds no record.
+#[test]
+fn no_record_of_u_labels_is_no_result() {
+    for (result, written, is_unnamed) in [
+        ("none", "b\u{fc}cher.example", true),
+        ("none", "xn--bcher-kva.example", false),
+        ("temperror", "b\u{fc}cher.example", true),
+        ("fail", "b\u{fc}cher.example", false),
+        ("pass", "b\u{fc}cher.example", false),
+    ] {
+        let raw = format!(
+            "Authentication-Results: mx.corp.example; dmarc={result} header.from={written}\r\n"
+        );
+        let found = read_as(&raw, "b\u{fc}cher.example");
+        assert_eq!(found.fault, None);
+        assert_eq!(found.dmarc_unnamed, is_unnamed, "{result} {written}");
+    }
+}
+
 #[test]
 fn without_a_policy_an_aligned_pass_vouches_for_the_domain() {
     for (text, passes) in [

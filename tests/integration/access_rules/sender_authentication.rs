@@ -17,7 +17,7 @@ fn mail_that_enforced_authentication_drops() {
             *lenient = true;
         }
     };
-    let rows: [Row; 10] = [
+    let rows: [Row; 11] = [
         ("nothing is known", |_| {}, true, false),
         ("pass", |a| a.dmarc = Some(R::Pass), true, true),
         ("no record", |a| a.dmarc = Some(R::None), true, true),
@@ -64,6 +64,12 @@ fn mail_that_enforced_authentication_drops() {
         (
             "nothing but a trusted sealer",
             |a| a.arc_sealer = Some("list.example".to_owned()),
+            true,
+            true,
+        ),
+        (
+            "nothing but SPF or DKIM of the domain",
+            |a| a.aligned = true,
             true,
             true,
         ),

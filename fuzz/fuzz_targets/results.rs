@@ -8,7 +8,9 @@ use vestibule::domain::{Domain, Envelope, ReversePath};
 use vestibule::mail::{Identity, read};
 
 fuzz_target!(|value: &[u8]| {
-    if value.windows(2).any(|pair| pair[0] == b'\n' && !matches!(pair[1], b' ' | b'\t')) {
+    // A line that does not continue the field ends it.
+    let ends = |pair: &[u8]| pair[0] == b'\n' && !matches!(pair[1], b' ' | b'\t');
+    if [value, b"\r"].concat().windows(2).any(ends) {
         return;
     }
     let own = Identity {

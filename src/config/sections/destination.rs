@@ -80,15 +80,12 @@ pub(super) fn outgoing(mut section: TomlSection<'_>) -> Option<(Outgoing, usize)
     if is_smtp {
         section.set_kind("outgoing smtp");
         let concurrency = section.number("concurrency", OUTGOING_CONCURRENCY, 1..=MAX_CONCURRENCY);
-        let (server, login) = match token_source(&section) {
-            Some(source) => {
-                let (server, login) = with_token(&section, source)?;
-                (server, Some(SmtpLogin::Token(login)))
-            }
-            None => {
-                let (server, login) = with_password(&section)?;
-                (server, login.map(SmtpLogin::Password))
-            }
+        let (server, login) = if let Some(source) = token_source(&section) {
+            let (server, login) = with_token(&section, source)?;
+            (server, Some(SmtpLogin::Token(login)))
+        } else {
+            let (server, login) = with_password(&section)?;
+            (server, login.map(SmtpLogin::Password))
         };
         return Some((Outgoing::Smtp(server, login), concurrency));
     }

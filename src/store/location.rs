@@ -140,7 +140,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("node-id");
         let mut server =
-            PostgresServer::parse("postgres://db.corp.example/vestibule").expect("a URL");
+            PostgresServer::parse("postgres://vestibule@db.corp.example/vestibule").expect("a URL");
         server.node_file = Some(file.clone());
         let location = Location::from(server);
         // Left by a power failure. It is replaced, so the other name of its content shows no write to it.

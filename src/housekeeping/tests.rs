@@ -114,6 +114,19 @@ async fn times_are_repaired_when_the_database_is_there_again() {
     assert!(!needs_repair);
 }
 
+#[tokio::test]
+async fn a_clock_that_the_database_does_not_confirm_is_doubted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(folder.path()).await;
+    let (clock, movement) = check_clock(&store).await;
+    assert_eq!(movement, Movement::Steady);
+    assert!(clock::channel(clock).1.is_trusted());
+    store.close().await;
+    let (clock, movement) = check_clock(&store).await;
+    assert_eq!(movement, Movement::Doubted);
+    assert!(!clock::channel(clock).1.is_trusted());
+}
+
 const MONTH: Duration = Duration::from_hours(30 * 24);
 
 /// The end of a hold that a clock a month from now began, after these checks. The mail for it is due at once.

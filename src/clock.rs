@@ -23,7 +23,7 @@ pub const BACK: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_hours(7 * 24);
 
 /// Time for which a clock that jumped ahead must run steadily before it is trusted again.
-const DOUBT: Duration = Duration::from_hours(24);
+pub const DOUBT: Duration = Duration::from_hours(24);
 
 /// Time behind the last trusted one from which a clock that was set back may be wrong only now.
 const FAR_BACK: Duration = Duration::from_hours(1);
@@ -81,6 +81,21 @@ impl Clock {
             None => Movement::Steady,
         };
         (clock, movement)
+    }
+
+    /// As [`start`](Self::start), also after a process that saw the clock jump ahead: it may have written the newest
+    /// entry by the wrong clock. `earlier` is the newest entry that is older than [`DOUBT`].
+    pub fn restart(
+        newest: Option<Timestamp>,
+        earlier: Option<Timestamp>,
+        wall: Timestamp,
+        counting: Instant,
+    ) -> (Self, Movement) {
+        let jumped = earlier.filter(|at| between(*at, wall) > millis(PAUSE + DOUBT));
+        match Self::start(newest, wall, counting) {
+            (_, Movement::Steady) if jumped.is_some() => Self::start(jumped, wall, counting),
+            found => found,
+        }
     }
 
     /// State at the start of a process that cannot read the time of the newest entry: the clock is not trusted for as
@@ -336,6 +351,19 @@ mod tests {
         watch.wall += YEAR;
         assert_eq!(watch.after(MINUTE), Movement::Ahead(YEAR));
         assert_eq!(watch.after(MINUTE), Movement::Doubted);
+    }
+
+    #[test]
+    fn a_restart_does_not_end_the_doubt_of_a_jump() {
+        let (now, counting) = (Timestamp::now(), Instant::now());
+        let restart = |newest, earlier| Clock::restart(newest, earlier, now, counting).1;
+        let newest = Some(now - MINUTE);
+        assert_eq!(restart(newest, None), Movement::Steady);
+        assert_eq!(restart(newest, Some(now - 2 * DAY)), Movement::Steady);
+        assert_eq!(restart(newest, Some(now - 8 * DAY)), Movement::Steady);
+        assert_eq!(restart(newest, Some(now - YEAR)), Movement::Ahead(YEAR));
+        let behind = Some(now + DAY);
+        assert_eq!(restart(behind, Some(now - YEAR)), Movement::FarBack(DAY));
     }
 
     #[test]

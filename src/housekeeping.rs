@@ -31,10 +31,13 @@ const STEP: usize = 100;
 /// Compares the wall clock with the newest time in the database. To be called before this process writes any: a time
 /// that a wrong clock gave would confirm it.
 pub async fn check_clock(store: &Store) -> (Clock, Movement) {
-    let latest = store.latest_time().await;
     let (wall, counting) = (Timestamp::now(), Instant::now());
-    match latest {
-        Ok(latest) => Clock::start(latest, wall, counting),
+    let found = async {
+        let earlier = store.latest_arrival_before(wall - clock::DOUBT).await?;
+        Ok::<_, StoreError>((store.latest_time().await?, earlier))
+    };
+    match found.await {
+        Ok((newest, earlier)) => Clock::restart(newest, earlier, wall, counting),
         Err(error) => {
             events::fault("housekeeping", &error);
             Clock::unknown(wall, counting)

@@ -100,7 +100,7 @@ impl Clock {
 
     /// State at the start of a process that cannot read the time of the newest entry: the clock is not trusted for as
     /// long as after a jump ahead, since it may have jumped.
-    pub fn unknown(wall: Timestamp, counting: Instant) -> (Self, Movement) {
+    pub fn start_unconfirmed(wall: Timestamp, counting: Instant) -> (Self, Movement) {
         let clock = Self {
             wall,
             counting,
@@ -268,7 +268,7 @@ mod tests {
             (YEAR, Movement::FarBack(YEAR)),
         ] {
             let (wall, counting) = (Timestamp::now(), Instant::now());
-            let (clock, at_start) = Clock::unknown(wall, counting);
+            let (clock, at_start) = Clock::start_unconfirmed(wall, counting);
             assert_eq!(at_start, Movement::Doubted);
             let mut watch = Watch {
                 clock,

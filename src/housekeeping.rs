@@ -40,7 +40,7 @@ pub async fn check_clock(store: &Store) -> (Clock, Movement) {
         Ok((newest, earlier)) => Clock::restart(newest, earlier, wall, counting),
         Err(error) => {
             events::fault("housekeeping", &error);
-            Clock::unknown(wall, counting)
+            Clock::start_unconfirmed(wall, counting)
         }
     }
 }

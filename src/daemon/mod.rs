@@ -17,7 +17,7 @@ mod signals;
 mod systemd;
 
 pub use listeners::{BoundAddresses, Listeners};
-pub use lock::Lock;
+pub use lock::{Lock, refuse_lone_mount};
 pub use run::{Reloading, serve};
 pub use signals::{Signal, Signals};
 

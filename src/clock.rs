@@ -1,6 +1,6 @@
 //! In: the wall clock and a monotonic clock. Out: jumps of the wall clock, and whether it is trusted.
 //!
-//! Housekeeping checks the clocks; each part of this process that ends something by its age asks [`CheckedClock`].
+//! Housekeeping checks the clocks; delivery, which gives up requests and calls by their age, asks [`CheckedClock`].
 //!
 //! Expired data cannot be restored once it is deleted, and a clock that is a year ahead for an hour makes
 //! everything expire. So the wall clock is not trusted for a while after it has run ahead of the monotonic
@@ -23,7 +23,7 @@ pub const BACK: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_hours(7 * 24);
 
 /// Time for which a clock that jumped ahead must run steadily before it is trusted again.
-const DOUBT: Duration = Duration::from_hours(24);
+pub const DOUBT: Duration = Duration::from_hours(24);
 
 /// Time behind the last trusted one from which a clock that was set back may be wrong only now.
 const FAR_BACK: Duration = Duration::from_hours(1);
@@ -38,7 +38,7 @@ pub enum Movement {
     Steady,
     /// It jumped ahead by this much and is not trusted from now on.
     Ahead(Duration),
-    /// It jumped ahead or was set back far earlier, and is still not trusted.
+    /// It jumped ahead or was set back far earlier, or may have, and is still not trusted.
     Doubted,
     /// It was set back by this much, and is trusted.
     Back(Duration),
@@ -81,6 +81,37 @@ impl Clock {
             None => Movement::Steady,
         };
         (clock, movement)
+    }
+
+    /// As [`start`](Self::start), also after a process that saw the clock jump ahead: it may have written the newest
+    /// entry by the wrong clock. `earlier` is the newest entry that is older than [`DOUBT`].
+    pub fn restart(
+        newest: Option<Timestamp>,
+        earlier: Option<Timestamp>,
+        wall: Timestamp,
+        counting: Instant,
+    ) -> (Self, Movement) {
+        let jumped = earlier.filter(|at| between(*at, wall) > millis(PAUSE + DOUBT));
+        match Self::start(newest, wall, counting) {
+            (_, Movement::Steady) if jumped.is_some() => Self::start(jumped, wall, counting),
+            found => found,
+        }
+    }
+
+    /// State at the start of a process that cannot read the time of the newest entry: the clock is not trusted for as
+    /// long as after a jump ahead, since it may have jumped.
+    pub fn start_unconfirmed(wall: Timestamp, counting: Instant) -> (Self, Movement) {
+        let clock = Self {
+            wall,
+            counting,
+            doubt: Some(Doubt {
+                until: counting + DOUBT,
+                ahead: 0,
+                // No step back is known to correct it.
+                most: i64::MIN,
+            }),
+        };
+        (clock, Movement::Doubted)
     }
 
     /// Checks the clocks again.
@@ -135,21 +166,21 @@ impl Clock {
     }
 }
 
-/// The clock that housekeeping checks, for other parts of the process. Not trusted before the first check.
+/// The clock that housekeeping checks, for other parts of the process.
 #[derive(Debug, Clone)]
-pub struct CheckedClock(watch::Receiver<Option<Clock>>);
+pub struct CheckedClock(watch::Receiver<Clock>);
 
 impl CheckedClock {
     /// True if the wall clock is trusted now: it may have jumped since the last check.
     pub fn is_trusted(&self) -> bool {
         let clock = *self.0.borrow();
-        clock.is_some_and(|clock| clock.is_trusted(Timestamp::now(), Instant::now()))
+        clock.is_trusted(Timestamp::now(), Instant::now())
     }
 }
 
-/// Creates a clock, and the channel to which each check is sent.
-pub fn channel() -> (watch::Sender<Option<Clock>>, CheckedClock) {
-    let (checks, clock) = watch::channel(None);
+/// The channel to which the checks after `first` are sent, and the clock for other parts of the process.
+pub fn channel(first: Clock) -> (watch::Sender<Clock>, CheckedClock) {
+    let (checks, clock) = watch::channel(first);
     (checks, CheckedClock(clock))
 }
 
@@ -216,19 +247,41 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_is_trusted_once_it_is_checked_and_until_it_jumps() {
-        let (checks, clock) = channel();
-        assert!(!clock.is_trusted());
+    fn a_clock_is_trusted_until_it_jumps() {
         let (now, counting) = (Timestamp::now(), Instant::now());
-        checks.send_replace(Some(Clock::start(None, now, counting).0));
+        let (checks, clock) = channel(Clock::start(None, now, counting).0);
         assert!(clock.is_trusted());
         // Since this check, the clock jumped ahead.
         let (mut jumped, _) = Clock::start(None, now - YEAR, counting);
-        checks.send_replace(Some(jumped));
+        checks.send_replace(jumped);
         assert!(!clock.is_trusted());
         assert_eq!(jumped.look(now, counting), Movement::Ahead(YEAR));
-        checks.send_replace(Some(jumped));
+        checks.send_replace(jumped);
         assert!(!clock.is_trusted());
+    }
+
+    #[test]
+    fn a_clock_that_is_compared_with_nothing_is_doubted_for_a_day() {
+        for (step, movement) in [
+            (Duration::ZERO, Movement::Doubted),
+            (10 * MINUTE, Movement::FarBack(10 * MINUTE)),
+            (YEAR, Movement::FarBack(YEAR)),
+        ] {
+            let (wall, counting) = (Timestamp::now(), Instant::now());
+            let (clock, at_start) = Clock::start_unconfirmed(wall, counting);
+            assert_eq!(at_start, Movement::Doubted);
+            let mut watch = Watch {
+                clock,
+                wall: wall - step,
+                counting,
+            };
+            assert_eq!(watch.after(MINUTE), movement);
+            assert_eq!(
+                watch.after(DAY.saturating_sub(2 * MINUTE)),
+                Movement::Doubted
+            );
+            assert_eq!(watch.after(MINUTE), Movement::Steady);
+        }
     }
 
     #[test]
@@ -298,6 +351,19 @@ mod tests {
         watch.wall += YEAR;
         assert_eq!(watch.after(MINUTE), Movement::Ahead(YEAR));
         assert_eq!(watch.after(MINUTE), Movement::Doubted);
+    }
+
+    #[test]
+    fn a_restart_does_not_end_the_doubt_of_a_jump() {
+        let (now, counting) = (Timestamp::now(), Instant::now());
+        let restart = |newest, earlier| Clock::restart(newest, earlier, now, counting).1;
+        let newest = Some(now - MINUTE);
+        assert_eq!(restart(newest, None), Movement::Steady);
+        assert_eq!(restart(newest, Some(now - 2 * DAY)), Movement::Steady);
+        assert_eq!(restart(newest, Some(now - 8 * DAY)), Movement::Steady);
+        assert_eq!(restart(newest, Some(now - YEAR)), Movement::Ahead(YEAR));
+        let behind = Some(now + DAY);
+        assert_eq!(restart(behind, Some(now - YEAR)), Movement::FarBack(DAY));
     }
 
     #[test]

@@ -28,24 +28,33 @@ const PAUSE_FACTOR: u32 = 10;
 /// Maximum rows that a step touches.
 const STEP: usize = 100;
 
-/// Runs until `shutdown`, and sends each check of the clock to `checks`.
+/// Compares the wall clock with the newest time in the database. To be called before this process writes any: a time
+/// that a wrong clock gave would confirm it.
+pub async fn check_clock(store: &Store) -> (Clock, Movement) {
+    let (wall, counting) = (Timestamp::now(), Instant::now());
+    let found = async {
+        let earlier = store.latest_arrival_before(wall - clock::DOUBT).await?;
+        Ok::<_, StoreError>((store.latest_time().await?, earlier))
+    };
+    match found.await {
+        Ok((newest, earlier)) => Clock::restart(newest, earlier, wall, counting),
+        Err(error) => {
+            events::fault("housekeeping", &error);
+            Clock::start_unconfirmed(wall, counting)
+        }
+    }
+}
+
+/// Runs until `shutdown`, and sends each check of the clock to `checks`. `movement` is the result of the first.
 pub async fn run(
     config: watch::Receiver<Arc<Config>>,
     store: Store,
-    checks: watch::Sender<Option<Clock>>,
+    checks: watch::Sender<Clock>,
+    mut movement: Movement,
     shutdown: CancellationToken,
 ) {
-    let latest = match store.latest_time().await {
-        Ok(latest) => latest,
-        Err(error) => {
-            events::fault("housekeeping", &error);
-            None
-        }
-    };
-    let (mut clock, mut movement) = Clock::start(latest, Timestamp::now(), Instant::now());
     let mut needs_repair = false;
     loop {
-        checks.send_replace(Some(clock));
         let now = config.borrow().clone();
         let kept = async {
             let duty = store.hold_duty(Duty::Housekeeping, INTERVAL, Timestamp::now());
@@ -61,7 +70,7 @@ pub async fn run(
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
-        movement = clock.look(Timestamp::now(), Instant::now());
+        checks.send_modify(|clock| movement = clock.look(Timestamp::now(), Instant::now()));
     }
 }
 

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::check::resources::round_down;
-use super::context::Global;
+use super::context::{Global, database_of};
 use super::failure::{CommandError, CommandResult};
 use super::output::{Output, advance, note};
 use super::shell_path::quote;
-use crate::store::{self, Location, Violation};
+use crate::store::{self, Violation};
 
 /// Copy the database into a file, while the daemon runs
 ///
@@ -39,7 +39,7 @@ struct Copied<'a> {
 }
 
 pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
-    let database = Location::of(&global.config()?);
+    let database = database_of(&global.config()?)?;
     if !database.exists() {
         return Err(CommandError::not_found("database", database));
     }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::failure::CommandError;
 use crate::config::{Config, Destination, Secrets};
+use crate::daemon::refuse_lone_mount;
 use crate::domain::{Actor, DestinationName, Interface, PortalName, Timestamp, join};
 use crate::operations::is_former_portal;
 use crate::store::{Location, Store};
@@ -44,7 +45,7 @@ impl Global {
     /// otherwise it would belong to the user of the first command.
     pub async fn open(&self) -> Result<Context, CommandError> {
         let config = self.config()?;
-        let database = Location::of(&config);
+        let database = database_of(&config)?;
         if !database.exists() {
             return Err(CommandError::Failed(anyhow::anyhow!(
                 "there is no database at {database} yet; start vestibule serve once"
@@ -91,6 +92,16 @@ impl Context {
         }
         self.portal(name)
     }
+}
+
+/// The database of a configuration, for a command that writes to it or copies it: not one that is mounted without its
+/// write-ahead log.
+pub fn database_of(config: &Config) -> Result<Location, CommandError> {
+    let database = Location::of(config);
+    if let Location::File(file) = &database {
+        refuse_lone_mount(file)?;
+    }
+    Ok(database)
 }
 
 /// The error of an option that names a portal which the configuration does not have.

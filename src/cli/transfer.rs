@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::context::Global;
+use super::context::{Global, database_of};
 use super::failure::{CommandError, CommandResult};
 use super::output::{Output, advance};
 use super::toml_string::quote;
@@ -59,7 +59,7 @@ struct Undone {
 }
 
 pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
-    let here = Location::of(&global.config()?);
+    let here = database_of(&global.config()?)?;
     if !here.exists() {
         return Err(CommandError::not_found("database", here));
     }

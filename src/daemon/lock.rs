@@ -21,16 +21,9 @@ impl Lock {
     /// Locks the data folder. If the database is a symbolic link, locks its file, too: another daemon may use it.
     ///
     /// # Errors
-    /// Another daemon holds the lock; or the file of the database is mounted alone, without its folder. Its
-    /// write-ahead log is then not beside the file itself, and neither is the lock of another daemon that uses it.
+    /// Another daemon holds the lock; or the file of the database is [mounted alone](refuse_lone_mount).
     pub fn take(data_dir: &Path, database: &Path) -> anyhow::Result<Self> {
-        if is_mount(database) {
-            bail!(
-                "{} is mounted without its folder, and thus without its write-ahead log; mount the \
-                 folder instead",
-                database.display()
-            );
-        }
+        refuse_lone_mount(database)?;
         let own = data_dir.join("lock");
         let mut files = vec![lock(&own, data_dir)?];
         if let Some(file) = follow_links(database)
@@ -41,6 +34,22 @@ impl Lock {
         }
         Ok(Self { _files: files })
     }
+}
+
+/// Refuses a database whose file is mounted alone, without its folder.
+///
+/// # Errors
+/// It is. Its write-ahead log, with mail that was acknowledged, is then not beside the file itself, and neither are the
+/// locks of other processes that use it.
+pub fn refuse_lone_mount(database: &Path) -> anyhow::Result<()> {
+    if is_mount(database) {
+        bail!(
+            "{} is mounted without its folder, and thus without its write-ahead log; mount the folder \
+             instead",
+            database.display()
+        );
+    }
+    Ok(())
 }
 
 /// True if something is mounted at exactly this path. False before Linux 5.8, which does not tell.

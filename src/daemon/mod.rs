@@ -17,7 +17,7 @@ mod signals;
 mod systemd;
 
 pub use listeners::{BoundAddresses, Listeners};
-pub use lock::Lock;
+pub use lock::{Lock, refuse_lone_mount};
 pub use run::{Reloading, serve};
 pub use signals::{Signal, Signals};
 
@@ -32,6 +32,7 @@ use tokio::sync::watch;
 
 use self::shutdown::Stage;
 use crate::access::Enforcement;
+use crate::clock::{self, Clock, Movement};
 use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::intake::Intake;
@@ -41,7 +42,7 @@ use crate::store::Store;
 use crate::templates::Templates;
 use crate::verification::ConfirmingWords;
 use crate::web::{Operators, Public, Readiness};
-use crate::{canary, clock, delivery, housekeeping, smtp, verification, web};
+use crate::{canary, delivery, housekeeping, smtp, verification, web};
 
 /// The running parts.
 pub struct Daemon {
@@ -74,6 +75,7 @@ impl Daemon {
         let (checker, checking) = watch::channel(checker(&config)?);
         let templates = Arc::new(Templates::load(config.verification.templates.as_deref())?);
         let store = opening::open(&config, &listeners).await?;
+        let checked = housekeeping::check_clock(&store).await;
         let started_at = Timestamp::now();
         node::record_start(&config, &store, started_at).await;
         let (config, watching) = watch::channel(Arc::new(config));
@@ -90,7 +92,7 @@ impl Daemon {
             workers: Stage::default(),
             _lock: lock,
         };
-        daemon.start_workers(&watching, &templates, started_at)?;
+        daemon.start_workers(&watching, &templates, checked, started_at)?;
         daemon.start_pages(&watching, &templates, listeners.http, listeners.admin);
         daemon.start_intake(
             &watching,
@@ -108,12 +110,13 @@ impl Daemon {
         &self,
         config: &watch::Receiver<Arc<Config>>,
         templates: &Arc<Templates>,
+        (clock, movement): (Clock, Movement),
         started_at: Timestamp,
     ) -> anyhow::Result<()> {
         let (Stage { stop, tasks }, store) = (&self.workers, &self.store);
         let listening = store.listen_for_others()?;
         tasks.spawn(stop.clone().run_until_cancelled_owned(listening));
-        let (checks, clock) = clock::channel();
+        let (checks, clock) = clock::channel(clock);
         tasks.spawn(delivery::run(
             config.clone(),
             store.clone(),
@@ -152,6 +155,7 @@ impl Daemon {
             config.clone(),
             store.clone(),
             checks,
+            movement,
             stop.clone(),
         ));
         tasks.spawn(housekeeping::search_index::run(store.clone(), stop.clone()));

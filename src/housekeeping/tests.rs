@@ -114,6 +114,36 @@ async fn times_are_repaired_when_the_database_is_there_again() {
     assert!(!needs_repair);
 }
 
+#[tokio::test]
+async fn a_clock_that_the_database_does_not_confirm_is_doubted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(folder.path()).await;
+    let (clock, movement) = check_clock(&store).await;
+    assert_eq!(movement, Movement::Steady);
+    assert!(clock::channel(clock).1.is_trusted());
+    store.close().await;
+    let (clock, movement) = check_clock(&store).await;
+    assert_eq!(movement, Movement::Doubted);
+    assert!(!clock::channel(clock).1.is_trusted());
+}
+
+#[tokio::test]
+async fn a_restart_does_not_confirm_a_clock_that_jumped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, config) = open(folder.path()).await;
+    for (person, ago) in [("ann", MONTH), ("bob", Duration::ZERO)] {
+        let arrival = Arrival {
+            facts: sample::facts(&format!("{person}@corp.example"), "Printer on fire"),
+            received_at: Timestamp::now() - ago,
+            ..sample::arrival(&config)
+        };
+        store.accept(arrival).await.expect("accepted");
+    }
+    let (_, movement) = check_clock(&store).await;
+    let is_ahead = matches!(movement, Movement::Ahead(by) if by >= MONTH);
+    assert!(is_ahead, "{movement:?}");
+}
+
 const MONTH: Duration = Duration::from_hours(30 * 24);
 
 /// The end of a hold that a clock a month from now began, after these checks. The mail for it is due at once.

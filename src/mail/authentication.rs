@@ -18,14 +18,17 @@ mod policy;
 const FIELD: &str = "Authentication-Results";
 
 /// Reads the fields of `authserv_id` above our MTA's own Received field. Without such a field, a copy further
-/// down is returned as evidence of an ignored field, without a result. `sender` is the domain in From.
+/// down is returned as evidence of an ignored field, without a result. `sender` is the domain in From; our MTA may
+/// not have found it, or its record, if `is_lenient` ([`Sender::Usable`](super::Sender::Usable)).
 pub(super) fn authentication(
     header: &Header,
     authserv_id: Option<&str>,
     sender: Option<&Domain>,
+    is_lenient: bool,
 ) -> Authentication {
     let mut results = Results {
         sender,
+        is_lenient,
         found: Authentication::default(),
         has_dmarc: false,
         has_exact_pass: false,
@@ -62,6 +65,7 @@ fn is_of(value: &str, own: &str) -> bool {
 /// Combined results of the fields so far.
 struct Results<'a> {
     sender: Option<&'a Domain>,
+    is_lenient: bool,
     found: Authentication,
     has_dmarc: bool,
     /// SPF or DKIM passed for exactly the sender's domain.
@@ -190,7 +194,13 @@ impl Results<'_> {
     /// Removes the policy `none` beside the result `none` if it cannot be that of a record: with one, a pass of
     /// exactly the sender's domain would be a DMARC pass. `OpenDMARC`, mail-auth and Fastmail's milter write it for
     /// a domain without a record.
+    ///
+    /// A record that our MTA did not look up may require exactly the sender's domain (RFC 9989 4.7, `adkim` and
+    /// `aspf`), so then no other domain of the organization vouches for the sender.
     fn finish(mut self) -> Authentication {
+        if self.is_lenient && !self.found.is_dmarc_named() {
+            self.found.aligned &= self.has_exact_pass;
+        }
         if self.has_exact_pass
             && self.found.dmarc == Some(AuthenticationResult::None)
             && self.found.dmarc_policy == Some(DmarcPolicy::None)
@@ -245,6 +255,7 @@ pub(crate) fn dmarc_pass_in_arc_results(value: &[u8], instance: u32, domain: &Do
     }
     let mut results = Results {
         sender: Some(domain),
+        is_lenient: false,
         found: Authentication::default(),
         has_dmarc: false,
         has_exact_pass: false,

@@ -150,7 +150,8 @@ pub struct Authentication {
     pub dkim: Option<AuthenticationResult>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arc: Option<AuthenticationResult>,
-    /// SPF or DKIM passed for a domain of the organization in From.
+    /// SPF or DKIM passed for a domain of the organization in From; for exactly the domain in From, if our MTA may not
+    /// have found that domain or its record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub aligned: bool,
     /// Reason why none of our MTA's results are recorded above; a failure if authentication is enforced.
@@ -215,6 +216,11 @@ impl Authentication {
     #[must_use]
     pub fn passes_dmarc(&self) -> bool {
         self.arc_sealer.is_some() || self.dmarc == Some(AuthenticationResult::Pass)
+    }
+
+    /// True if a DMARC result shows that the domain in From was found, and its record was looked up.
+    pub(super) fn is_dmarc_named(&self) -> bool {
+        self.dmarc.is_some() && !self.dmarc_unnamed
     }
 
     /// DMARC outcome in one word. Unusable results are a fail under enforcement.

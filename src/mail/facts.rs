@@ -81,6 +81,12 @@ impl Sender {
         Some(address.domain().clone())
     }
 
+    /// True for a usable sender in a field that some programs cannot parse, or in a domain that some cannot look up.
+    #[must_use]
+    pub fn is_lenient(&self) -> bool {
+        matches!(self, Self::Usable { lenient: true, .. })
+    }
+
     pub(super) fn unusable(fault: SenderFault) -> Self {
         Self::Unusable {
             fault,
@@ -277,12 +283,10 @@ impl Facts {
             // Whoever runs the list can name any author, and anyone can name the list.
             return (!found.passes_dmarc()).then_some(AuthenticationFailure::List);
         }
-        let is_lenient = matches!(self.sender, Sender::Usable { lenient: true, .. });
-        let is_judged = found.dmarc.is_some() && !found.dmarc_unnamed;
         found.failure().or_else(|| {
             // Our MTA may have read another address, or none, for DMARC.
-            let vouched = is_judged || found.aligned || found.arc_sealer.is_some();
-            (is_lenient && !vouched).then_some(AuthenticationFailure::NoResult)
+            let vouched = found.is_dmarc_named() || found.aligned || found.arc_sealer.is_some();
+            (self.sender.is_lenient() && !vouched).then_some(AuthenticationFailure::NoResult)
         })
     }
 

@@ -124,7 +124,7 @@ fn mbox_line(raw: &[u8]) -> Option<Evidence> {
 pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     let header = Header::of(raw);
     let from = sender::sender(&header);
-    let from_domain = from.domain();
+    let (from_domain, is_lenient) = (from.domain(), from.is_lenient());
     let list_author::Resolved {
         sender,
         author_behind_list,
@@ -166,6 +166,7 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
             &header,
             own.authserv_id.as_deref(),
             from_domain.as_ref(),
+            is_lenient,
         ),
         fingerprint: fingerprint::fingerprint(&header.section),
         size: raw.len() as u64,

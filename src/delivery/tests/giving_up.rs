@@ -19,10 +19,11 @@ async fn a_request_is_given_up_only_by_a_clock_that_is_trusted() {
         .destinations
         .first_key_value()
         .expect("a destination");
-    let (checks, clock) = clock::channel();
+    let checked_at = |wall| Clock::start(None, wall, Instant::now()).0;
+    let now = Timestamp::now();
+    let (checks, clock) = clock::channel(checked_at(now));
     let queue = RequestQueue::of(name, settings, &config, store, clock);
     // Past the delays of the schedule, and a year old.
-    let now = Timestamp::now();
     let year = Duration::from_hours(365 * 24);
     let mut claim = Claim::for_testing();
     claim.attempt = 20;
@@ -33,8 +34,7 @@ async fn a_request_is_given_up_only_by_a_clock_that_is_trusted() {
     };
     let down = AttemptOutcome::Retry(Cause::of_destination("connection refused"));
     for (wall, is_given_up) in [(now - year, false), (now, true)] {
-        let (checked, _) = Clock::start(None, wall, Instant::now());
-        checks.send_replace(Some(checked));
+        checks.send_replace(checked_at(wall));
         let settlement = queue.conclude(&delivery, Some(&down), now);
         let is_failed = matches!(settlement, Settlement::Failed { .. });
         assert_eq!(is_failed, is_given_up, "{settlement:?}");

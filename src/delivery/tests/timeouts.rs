@@ -1,14 +1,14 @@
 //! Tests of the longest duration of an attempt. A lease is 61 s longer, and `docs/cluster.md` names the sums.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::delivery::DestinationClient;
 use crate::delivery::hook_queue::HookQueue;
-use crate::domain::DestinationName;
+use crate::domain::{DestinationName, Timestamp};
 use crate::outbound::queue::WorkQueue;
 use crate::store::Store;
 
@@ -61,6 +61,7 @@ async fn an_attempt_ends_within_the_time_from_which_the_lease_follows() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
-    let hook = HookQueue::of(&config.hooks[0], store, clock::channel().1);
+    let (checked, _) = Clock::start(None, Timestamp::now(), Instant::now());
+    let hook = HookQueue::of(&config.hooks[0], store, clock::channel(checked).1);
     assert_eq!(hook.timeout(), Duration::from_secs(130));
 }

@@ -11,6 +11,7 @@ fn read_as(raw: &str, sender: &str) -> Authentication {
         &Header::of(raw.as_bytes()),
         Some("mx.corp.example"),
         Some(&sender),
+        false,
     )
 }
 
@@ -254,6 +255,40 @@ fn without_a_policy_an_aligned_pass_vouches_for_the_domain() {
     ] {
         assert_eq!(read_results(text).passes(), passes, "{text}");
     }
+}
+
+/// The record may require exactly this domain.
+#[test]
+fn only_its_own_domain_vouches_for_a_sender_whose_record_may_not_be_known() {
+    let subdomain = "spf=pass smtp.mailfrom=eve@lab.corp.example";
+    let own = "dkim=pass header.d=corp.example";
+    for (vouching, dmarc, is_lenient, expected) in [
+        (subdomain, "", false, true),
+        (subdomain, "", true, false),
+        (subdomain, "; dmarc=none", true, false),
+        (subdomain, "; dmarc=none", false, true),
+        (
+            subdomain,
+            "; dmarc=none header.from=corp.example",
+            true,
+            true,
+        ),
+        (own, "", true, true),
+        (own, "; dmarc=none", true, true),
+    ] {
+        let raw = format!("Authentication-Results: mx.corp.example; {vouching}{dmarc}\r\n");
+        let sender = Domain::parse("corp.example").expect("a domain");
+        let header = Header::of(raw.as_bytes());
+        let found = authentication(&header, Some("mx.corp.example"), Some(&sender), is_lenient);
+        assert_eq!(found.aligned, expected, "{raw} {is_lenient}");
+    }
+    // OpenDMARC finds no record of U-labels.
+    let raw = "Authentication-Results: mx.corp.example; dmarc=none header.from=b\u{fc}cher.example; \
+               spf=pass smtp.mailfrom=eve@lab.xn--bcher-kva.example\r\n";
+    let sender = Domain::parse("b\u{fc}cher.example").expect("a domain");
+    let header = Header::of(raw.as_bytes());
+    let found = authentication(&header, Some("mx.corp.example"), Some(&sender), true);
+    assert!(found.dmarc_unnamed && !found.aligned && !found.passes());
 }
 
 #[test]

@@ -233,6 +233,15 @@ impl Store {
         .await
     }
 
+    /// Time of the newest entry of the ledger before `end`.
+    pub async fn latest_arrival_before(&self, end: Timestamp) -> Result<Option<Timestamp>> {
+        self.read(move |tx| {
+            let sql = "SELECT max(received_at) FROM ledger WHERE received_at < ?";
+            tx.one(sql, &[&Millis::from(end)])
+        })
+        .await
+    }
+
     /// Corrects all times too far ahead of `now`, `limit` rows at a time. Returns the number of corrected
     /// rows.
     ///

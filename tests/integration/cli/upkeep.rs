@@ -1,6 +1,6 @@
 //! `backup` and `doctor`: a backup is complete or absent, and faults come with their remedies.
 
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 
 use serde_json::Value;
 use vestibule::store::Store;
@@ -191,6 +191,32 @@ fn an_entry_from_the_future_is_a_warning_about_the_clock() {
     harness.tamper("UPDATE ledger SET received_at = received_at + 86400000");
     let (_, findings) = doctor(&harness);
     assert_eq!(finding(&findings, "clock")["state"], "warning");
+}
+
+#[test]
+fn a_database_that_is_mounted_alone_is_not_used() {
+    let harness = Harness::new();
+    harness.close();
+    let database = harness.path("data/vestibule.db");
+    std::fs::rename(&database, harness.path("away.db")).expect("moved");
+    // No test may mount a file, but this is a mount everywhere.
+    symlink("/proc", &database).expect("a link");
+    let copy = harness.path("copy.db").display().to_string();
+    for command in [
+        &["customers", "list"][..],
+        &["backup", &copy],
+        &["compact"],
+        &["migrate"],
+        &["transfer", "--undo"],
+    ] {
+        let ran = harness.run(command);
+        assert_eq!(ran.status, 1, "{command:?}: {}", ran.err);
+        assert!(
+            ran.err.contains("mounted without its folder"),
+            "{}",
+            ran.err
+        );
+    }
 }
 
 #[test]

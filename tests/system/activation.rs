@@ -142,7 +142,7 @@ fn a_mistake_in_the_configuration_answers_clients_that_wait_on_the_sockets() {
 fn a_data_folder_that_cannot_be_used_answers_clients_that_wait_on_the_sockets() {
     let harness = Harness::at_rest(STANDARD);
     harness.write("data", "a file");
-    check_answers_to_failed_start(&harness, 1, "data");
+    check_answers_to_failed_start(&harness, 1, "data_dir: cannot create");
 }
 
 /// Five consecutive processes on the same sockets, under load: each connection is accepted, and each acknowledged

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::context::Global;
 use super::failure::CommandResult;
 use crate::config::Config;
-use crate::daemon::{self, Reloading};
+use crate::daemon::{self, InheritedSockets, Reloading};
 use crate::observe;
 
 /// Run the daemon
@@ -25,10 +25,17 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, global: &Global) -> CommandResult {
-    let config = Config::load(global.config.as_deref())?;
+    let sockets = InheritedSockets::from_environment()?;
+    let config = match Config::load(global.config.as_deref()) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            daemon::answer_waiting_clients(sockets).await;
+            return Err(mistakes.into());
+        }
+    };
     let reloading = Reloading {
         file: Config::path(global.config.as_deref()),
         logging: observe::init(&config.log).map_err(anyhow::Error::from)?,
     };
-    Ok(daemon::serve(config, reloading, args.ready_file.as_deref()).await?)
+    Ok(daemon::serve(config, sockets, reloading, args.ready_file.as_deref()).await?)
 }

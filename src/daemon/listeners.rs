@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 
 use anyhow::{Context, anyhow};
 use listenfd::ListenFd;
@@ -20,8 +21,6 @@ pub struct Listeners {
     pub smtp: Vec<TcpListener>,
     pub http: TcpListener,
     pub admin: TcpListener,
-    /// True if systemd passed the SMTP sockets; it keeps them open.
-    pub are_inherited: bool,
 }
 
 /// The actual addresses of the listeners, as in the ready file.
@@ -33,25 +32,22 @@ pub struct BoundAddresses {
 }
 
 impl Listeners {
-    /// Takes the sockets that systemd passes under the names `smtp` (any number), `http` and `admin`, and
-    /// binds the rest as configured. To be called once, at the start.
-    ///
-    /// # Errors
-    /// An address that is in use or not of this machine, or a passed socket with another name.
-    pub async fn open(config: &Config) -> anyhow::Result<Self> {
-        Self::bind_missing(Inherited::from_environment()?, config).await
-    }
-
     /// Binds the configured addresses.
     ///
     /// # Errors
     /// An address that is in use or not of this machine; the error names its key.
     pub async fn bind(config: &Config) -> anyhow::Result<Self> {
-        Self::bind_missing(Inherited::default(), config).await
+        Self::bind_missing(InheritedSockets::default(), config).await
     }
 
-    async fn bind_missing(inherited: Inherited, config: &Config) -> anyhow::Result<Self> {
-        let are_inherited = !inherited.smtp.is_empty();
+    /// Binds the configured addresses, except those that a socket of systemd replaces.
+    ///
+    /// # Errors
+    /// An address that is in use or not of this machine; the error names its key.
+    pub async fn bind_missing(
+        inherited: InheritedSockets,
+        config: &Config,
+    ) -> anyhow::Result<Self> {
         let mut smtp = inherited.smtp;
         if smtp.is_empty() {
             for address in &config.smtp.listen {
@@ -66,12 +62,7 @@ impl Listeners {
             Some(admin) => admin,
             None => bind(config.http.admin_listen, "http.admin_listen").await?,
         };
-        Ok(Self {
-            smtp,
-            http,
-            admin,
-            are_inherited,
-        })
+        Ok(Self { smtp, http, admin })
     }
 
     /// # Errors
@@ -113,16 +104,28 @@ fn describe_bind_error(address: SocketAddr, cause: &io::Error) -> String {
     }
 }
 
-/// Sockets passed by systemd.
-#[derive(Debug, Default)]
-struct Inherited {
-    smtp: Vec<TcpListener>,
-    http: Option<TcpListener>,
-    admin: Option<TcpListener>,
+/// Duplicates the handle of a listening socket.
+pub(super) fn share(listener: &TcpListener) -> anyhow::Result<TcpListener> {
+    let handle = listener.as_fd().try_clone_to_owned();
+    let shared = handle.and_then(|handle| TcpListener::from_std(handle.into()));
+    shared.context("cannot share a socket")
 }
 
-impl Inherited {
-    fn from_environment() -> anyhow::Result<Self> {
+/// Sockets passed by systemd, which keeps them open while the daemon does not run.
+#[derive(Debug, Default)]
+pub struct InheritedSockets {
+    pub(super) smtp: Vec<TcpListener>,
+    pub(super) http: Option<TcpListener>,
+    pub(super) admin: Option<TcpListener>,
+}
+
+impl InheritedSockets {
+    /// Takes the sockets that systemd passes under the names `smtp` (any number), `http` and `admin`. To be
+    /// called once, at the start.
+    ///
+    /// # Errors
+    /// A socket with another name, or two sockets of pages with the same name.
+    pub fn from_environment() -> anyhow::Result<Self> {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut sockets = ListenFd::from_env();
         let mut inherited = Self::default();
@@ -135,6 +138,15 @@ impl Inherited {
             inherited.take(name, TcpListener::from_std(socket)?)?;
         }
         Ok(inherited)
+    }
+
+    /// Duplicates the handles.
+    pub(super) fn share(&self) -> anyhow::Result<Self> {
+        Ok(Self {
+            smtp: self.smtp.iter().map(share).collect::<Result<_, _>>()?,
+            http: self.http.as_ref().map(share).transpose()?,
+            admin: self.admin.as_ref().map(share).transpose()?,
+        })
     }
 
     fn take(&mut self, name: &str, socket: TcpListener) -> anyhow::Result<()> {
@@ -193,7 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn smtp_may_have_several_sockets_and_pages_one() {
-        let mut inherited = Inherited::default();
+        let mut inherited = InheritedSockets::default();
         for name in ["smtp", "http", "smtp", "admin"] {
             inherited
                 .take(name, a_socket().await)
@@ -207,7 +219,7 @@ mod tests {
     #[tokio::test]
     async fn a_socket_with_an_unknown_name_is_refused_with_the_remedy() {
         for name in ["", "unknown", "vestibule.socket"] {
-            let refused = Inherited::default().take(name, a_socket().await);
+            let refused = InheritedSockets::default().take(name, a_socket().await);
             let text = refused.expect_err("refused").to_string();
             assert!(text.contains("FileDescriptorName="), "{text}");
         }

@@ -16,8 +16,9 @@ mod shutdown;
 mod signals;
 mod systemd;
 
-pub use listeners::{BoundAddresses, Listeners};
+pub use listeners::{BoundAddresses, InheritedSockets, Listeners};
 pub use lock::{Lock, refuse_lone_mount};
+pub use opening::answer_waiting_clients;
 pub use run::{Reloading, serve};
 pub use signals::{Signal, Signals};
 

@@ -7,14 +7,14 @@
 //! answers 200, and every other path 503.
 
 use std::net::IpAddr;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
-use anyhow::Context;
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::{Listeners, Stage, systemd};
+use super::listeners::share;
+use super::{InheritedSockets, Listeners, Stage, systemd};
 use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::observe::events;
@@ -44,23 +44,30 @@ const EXTENSION: Duration = Duration::from_secs(20);
 /// The database cannot be opened, and waiting does not help.
 pub(super) async fn open(config: &Config, listeners: &Listeners) -> anyhow::Result<Store> {
     let mut opening = std::pin::pin!(try_until_open(config));
-    let opened = match tokio::time::timeout(HOLD, opening.as_mut()).await {
-        Ok(Err(error)) if listeners.are_inherited => Some(Err(error)),
-        Ok(opened) => return opened,
-        Err(_) => None,
-    };
-    let meanwhile = answer_meanwhile(config, listeners)?;
-    let opened = match opened {
-        None => opening.await,
-        // systemd keeps its sockets open: an MTA would wait in their backlog until a start succeeds.
-        Some(failed) => {
-            tokio::time::sleep(ANSWERING).await;
-            failed
-        }
-    };
+    if let Ok(opened) = tokio::time::timeout(HOLD, opening.as_mut()).await {
+        return opened;
+    }
+    let smtp: Vec<_> = listeners.smtp.iter().map(share).collect::<Result<_, _>>()?;
+    let pages = vec![share(&listeners.http)?, share(&listeners.admin)?];
+    let meanwhile = answer_meanwhile(smtp, pages, &config.http.trusted_proxies);
+    let opened = opening.await;
     // Does not wait for slow clients.
     meanwhile.stop.cancel();
     opened
+}
+
+/// Answers the clients that wait on systemd's sockets after a failed start, if there are such sockets. systemd
+/// keeps them open: an MTA would wait in their backlog until a start succeeds, and each waiting client would start
+/// the daemon again at once, until systemd gives up after five starts in ten seconds and closes the sockets.
+pub async fn answer_waiting_clients(sockets: InheritedSockets) {
+    let InheritedSockets { smtp, http, admin } = sockets;
+    let pages: Vec<_> = http.into_iter().chain(admin).collect();
+    if smtp.is_empty() && pages.is_empty() {
+        return;
+    }
+    let meanwhile = answer_meanwhile(smtp, pages, &[]);
+    tokio::time::sleep(ANSWERING).await;
+    meanwhile.stop.cancel();
 }
 
 async fn try_until_open(config: &Config) -> anyhow::Result<Store> {
@@ -120,30 +127,18 @@ async fn try_once(config: &Config, location: &Location) -> Result<Store, StoreEr
     Ok(store)
 }
 
-/// Answers clients on duplicates of the sockets, which stay open afterwards.
-fn answer_meanwhile(config: &Config, listeners: &Listeners) -> anyhow::Result<Stage> {
+/// Answers clients until it is stopped. On duplicates of sockets, the sockets stay open afterwards.
+fn answer_meanwhile(smtp: Vec<TcpListener>, pages: Vec<TcpListener>, proxies: &[IpNet]) -> Stage {
     let meanwhile = Stage::default();
     let Stage { stop, tasks } = &meanwhile;
-    for listener in &listeners.smtp {
-        tasks.spawn(smtp::reject_all(share(listener)?, stop.clone()));
+    for listener in smtp {
+        tasks.spawn(smtp::reject_all(listener, stop.clone()));
     }
-    for listener in [&listeners.http, &listeners.admin] {
-        let proxies = config.http.trusted_proxies.clone();
+    for listener in pages {
+        let proxies = proxies.to_vec();
         let is_proxy = move |peer: IpAddr| proxies.iter().any(|net| net.contains(&peer));
-        let served = web::serve(
-            share(listener)?,
-            web::starting_router(),
-            is_proxy,
-            stop.clone(),
-        );
+        let served = web::serve(listener, web::starting_router(), is_proxy, stop.clone());
         tasks.spawn(served);
     }
-    Ok(meanwhile)
-}
-
-/// Duplicates the handle of a listening socket.
-fn share(listener: &TcpListener) -> anyhow::Result<TcpListener> {
-    let handle = listener.as_fd().try_clone_to_owned();
-    let shared = handle.and_then(|handle| TcpListener::from_std(handle.into()));
-    shared.context("cannot share a socket")
+    meanwhile
 }

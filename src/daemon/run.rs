@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::{BoundAddresses, Daemon, Listeners, Signal, Signals, systemd};
+use super::{
+    BoundAddresses, Daemon, InheritedSockets, Listeners, Signal, Signals, answer_waiting_clients,
+    systemd,
+};
 use crate::config::Config;
 use crate::observe::{Logging, events};
 
@@ -14,18 +17,19 @@ pub struct Reloading {
     pub logging: Logging,
 }
 
-/// Runs until SIGTERM or SIGINT, and notifies systemd.
+/// Runs on these sockets, and on the configured addresses that they do not replace, until SIGTERM or SIGINT, and
+/// notifies systemd.
 ///
 /// # Errors
 /// Errors that prevent the start.
 pub async fn serve(
     config: Config,
+    sockets: InheritedSockets,
     reloading: Reloading,
     ready_file: Option<&Path>,
 ) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let listeners = Listeners::open(&config).await?;
-    let mut starting = Box::pin(Daemon::start(config, listeners));
+    let mut starting = Box::pin(start(config, sockets));
     let mut must_reload = false;
     let daemon = loop {
         tokio::select! {
@@ -69,6 +73,20 @@ pub async fn serve(
             }
         }
     }
+}
+
+/// Starts the daemon. If that fails, answers the clients that wait on the sockets.
+async fn start(config: Config, sockets: InheritedSockets) -> anyhow::Result<Daemon> {
+    let waiting = sockets.share()?;
+    let listeners = Listeners::bind_missing(sockets, &config).await;
+    let started = match listeners {
+        Ok(listeners) => Box::pin(Daemon::start(config, listeners)).await,
+        Err(error) => Err(error),
+    };
+    if started.is_err() {
+        answer_waiting_clients(waiting).await;
+    }
+    started
 }
 
 fn reload(daemon: &Daemon, reloading: &Reloading) {

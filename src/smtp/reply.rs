@@ -99,7 +99,7 @@ impl Reply {
             Self::Help => (
                 214,
                 "2.0.0",
-                "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY STARTTLS QUIT, see RFC 5321",
+                "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT; EHLO lists extensions",
             ),
             Self::CannotVerify => (252, "2.0.0", "Send it and see"),
             Self::Goodbye => (221, "2.0.0", "Bye"),

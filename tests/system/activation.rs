@@ -103,28 +103,46 @@ fn a_socket_of_another_name_is_refused_with_the_remedy() {
     );
 }
 
+/// Starts the daemon by a connection to systemd's sockets, with a cause that prevents the start; checks the answers
+/// to waiting clients, the exit status and the cause in the log.
+fn check_answers_to_failed_start(harness: &Harness, status: i32, cause: &str) {
+    let [smtp, page] = [(); 2].map(|()| Port::reserve());
+    let mut running = Activated::start(
+        harness,
+        &[("smtp", smtp.address), ("http", page.address)],
+        &format!("exec {PROGRAM} serve"),
+    );
+    let mut stream = TcpStream::connect(smtp.address).expect("the socket listens");
+    let mut greeting = String::new();
+    stream.read_to_string(&mut greeting).expect("a greeting");
+    assert!(greeting.starts_with("421 4.3.2 "), "{greeting}");
+    assert_eq!(http(page.address, "GET", "/", &[]).0, 503);
+    assert_eq!(running.wait(), Some(status));
+    assert!(harness.log().contains(cause), "{}", harness.log());
+}
+
 /// Otherwise an MTA waits for minutes on a socket that systemd keeps open, and does not move on to another node.
 #[test]
 fn a_failed_start_answers_clients_that_wait_on_the_sockets() {
     let harness = Harness::at_rest(STANDARD);
     fs::create_dir_all(harness.path("data")).expect("a folder");
     harness.write("data/vestibule.db", &"no database".repeat(1000));
-    let port = Port::reserve();
-    let mut running = Activated::start(
-        &harness,
-        &[("smtp", port.address)],
-        &format!("exec {PROGRAM} serve"),
-    );
-    let mut stream = TcpStream::connect(port.address).expect("the socket listens");
-    let mut greeting = String::new();
-    stream.read_to_string(&mut greeting).expect("a greeting");
-    assert!(greeting.starts_with("421 4.3.2 "), "{greeting}");
-    assert_eq!(running.wait(), Some(1));
-    assert!(
-        harness.log().contains("not a database"),
-        "{}",
-        harness.log()
-    );
+    check_answers_to_failed_start(&harness, 1, "not a database");
+}
+
+/// Otherwise each waiting client starts the daemon again at once, until systemd gives up and closes the sockets.
+#[test]
+fn a_mistake_in_the_configuration_answers_clients_that_wait_on_the_sockets() {
+    let harness = Harness::at_rest(STANDARD);
+    harness.write("vestibule.toml", "hostname = 7\n");
+    check_answers_to_failed_start(&harness, 2, "hostname");
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_used_answers_clients_that_wait_on_the_sockets() {
+    let harness = Harness::at_rest(STANDARD);
+    harness.write("data", "a file");
+    check_answers_to_failed_start(&harness, 1, "data_dir: cannot create");
 }
 
 /// Five consecutive processes on the same sockets, under load: each connection is accepted, and each acknowledged

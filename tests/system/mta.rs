@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::postfix::Postfix;
+use crate::postfix::{LONG_LINES, Postfix};
+use crate::support::client::Smtp;
 use crate::support::harness::{Folder, Harness, STANDARD, wait_for};
 use crate::support::port::Port;
 
@@ -142,6 +143,29 @@ fn postfix_relays_mail_to_vestibule() {
     );
     let postfix = Postfix::start(&["it-help@corp.example"], &main);
     carries(postfix.smtp, &harness);
+}
+
+/// Postfix breaks long lines, and with them DKIM signatures, except in a transport of its own.
+#[test]
+fn postfix_relays_long_lines_unchanged_with_the_documented_transport() {
+    let page = include_str!("../../docs/mta.md");
+    assert!(page.lines().any(|line| line == LONG_LINES), "{LONG_LINES}");
+    let harness = Harness::start(STANDARD);
+    let long = "x".repeat(3000);
+    let message = format!(
+        "From: bob@partner.example\r\nTo: it-help@corp.example\r\nSubject: The printer\r\n\r\n{long}\r\n"
+    );
+    let address = "it-help@corp.example";
+    let next_hop = format!("vestibule:[127.0.0.1]:{}", harness.smtp.port());
+    let main = format!("transport_maps = inline:{{ {{ {address} = {next_hop} }} }}\n");
+    let postfix = Postfix::start(&[address], &main);
+    let reply = Smtp::connect(postfix.smtp)
+        .and_then(|mut smtp| smtp.send("bob@partner.example", address, message.as_bytes()))
+        .expect("Postfix answers");
+    assert!(reply.starts_with("250"), "{reply}");
+    let arrived = wait_for("the request at the help desk", || harness.delivered().pop());
+    let arrived = String::from_utf8_lossy(&arrived);
+    assert!(arrived.ends_with(&format!("\r\n{long}\r\n")), "{arrived}");
 }
 
 /// The table of docs/cluster.md, while the first of the two nodes is down.

@@ -38,6 +38,9 @@ scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 ";
 
+/// The transport in docs/mta.md that does not break long lines.
+pub const LONG_LINES: &str = "vestibule unix - - n - - smtp -o smtp_line_length_limit=0";
+
 impl Postfix {
     /// Starts a Postfix. `mailboxes` are delivered locally; `main` is added to main.cf; its
     /// lines replace defaults of the same name.
@@ -113,7 +116,7 @@ impl Postfix {
             .flat_map(|line| [line, "\n"])
             .collect();
         fs::write(folder.path().join("main.cf"), main).expect("main.cf");
-        let master = format!("{smtp} inet n - n - - smtpd{MASTER}");
+        let master = format!("{smtp} inet n - n - - smtpd{MASTER}{LONG_LINES}\n");
         fs::write(folder.path().join("master.cf"), master).expect("master.cf");
         let postfix = Self {
             folder,

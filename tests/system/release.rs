@@ -92,6 +92,8 @@ fn one_program_packed_twice_gives_the_same_bytes() {
         "systemd/vestibule.service",
         "config/vestibule.toml",
         "docs/install.md",
+        "examples/compose/compose.yaml",
+        "examples/open-ticket",
         "sbom.cdx.json",
         "LICENSE-MIT",
     ] {

@@ -98,6 +98,7 @@ fn the_socket_units_have_the_names_and_addresses_of_the_configuration() {
 fn the_unit_says_what_the_daemon_needs() {
     let unit = unit();
     for line in [
+        "After=network-online.target nss-lookup.target postgresql.service",
         "Type=notify",
         "ExecStart=/usr/bin/vestibule serve",
         "ExecReload=/bin/kill -HUP $MAINPID",

@@ -266,17 +266,17 @@ impl Store {
         engine::readers::run(&self.readers, read).await
     }
 
-    /// Makes every short read wait until the result is dropped, as behind a slow disk.
-    #[cfg(test)]
-    pub(crate) fn stall_reads(&self) -> tokio::sync::OwnedSemaphorePermit {
-        self.readers.take_all()
-    }
-
     /// Like [`read`](Self::read), for a query that reads much of the database.
     async fn read_long<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Tx) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         engine::readers::run_long(&self.long_readers, read).await
+    }
+
+    /// Makes every short read wait until the result is dropped, as behind a slow disk.
+    #[cfg(test)]
+    pub(crate) fn stall_reads(&self) -> tokio::sync::OwnedSemaphorePermit {
+        self.readers.take_all()
     }
 }

@@ -57,6 +57,7 @@ const USES: &[(&str, &[&str])] = &[
             "mail",
             "observe",
             "outbound",
+            "server_trust",
             "store",
             "templates",
         ],

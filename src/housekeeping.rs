@@ -45,6 +45,27 @@ pub async fn check_clock(store: &Store) -> (Clock, Movement) {
     }
 }
 
+/// What a clock that was set back leaves to do: it has left times in the future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owed {
+    Nothing,
+    /// Repairing all times, once the clock is trusted.
+    Repair,
+    /// Making the work due that waits for such a time, at once, and then the repair.
+    HasteAndRepair,
+}
+
+impl Owed {
+    /// What is left to do after a movement.
+    fn after(self, movement: Movement) -> Self {
+        match movement {
+            Movement::Steady | Movement::Doubted | Movement::Ahead(_) => self,
+            Movement::Back(_) => Self::Repair,
+            Movement::FarBack(_) => Self::HasteAndRepair,
+        }
+    }
+}
+
 /// Runs until `shutdown`, and sends each check of the clock to `checks`. `movement` is the result of the first.
 pub async fn run(
     config: watch::Receiver<Arc<Config>>,
@@ -53,17 +74,10 @@ pub async fn run(
     mut movement: Movement,
     shutdown: CancellationToken,
 ) {
-    let mut needs_repair = false;
+    let mut owed = Owed::Nothing;
     loop {
         let now = config.borrow().clone();
-        let kept = async {
-            let duty = store.hold_duty(Duty::Housekeeping, INTERVAL, Timestamp::now());
-            if duty.await? {
-                keep(movement, &mut needs_repair, &now, &store, &shutdown).await?;
-            }
-            Ok::<_, StoreError>(())
-        };
-        if let Err(error) = kept.await {
+        if let Err(error) = keep(movement, &mut owed, &now, &store, &shutdown).await {
             events::fault("housekeeping", &error);
         }
         tokio::select! {
@@ -74,16 +88,22 @@ pub async fn run(
     }
 }
 
-/// Does all work that is due, as far as the clock is trusted. `needs_repair` is true if a clock that was set back
-/// has left times in the future; it stays true until they are repaired, even if the clock is not trusted or the
-/// database fails meanwhile.
+/// Does all work that is due, as far as the clock is trusted, unless another node has this duty. What is `owed` stays so
+/// until it is done, even if the clock is not trusted or the database fails meanwhile.
 async fn keep(
     movement: Movement,
-    needs_repair: &mut bool,
+    owed: &mut Owed,
     config: &Config,
     store: &Store,
     shutdown: &CancellationToken,
 ) -> Result<(), StoreError> {
+    let before = *owed;
+    *owed = before.after(movement);
+    let duty = store.hold_duty(Duty::Housekeeping, INTERVAL, Timestamp::now());
+    if !duty.await? {
+        *owed = before;
+        return Ok(());
+    }
     let delays = MaxDelays {
         hold_for: config.verification.hold_for,
         token_ttl: config.verification.token_ttl,
@@ -91,30 +111,29 @@ async fn keep(
         quiet_for: config.verification.quiet_for,
     };
     match movement {
-        Movement::Steady => {}
-        Movement::Doubted => return Ok(()),
-        Movement::Ahead(by) => {
-            events::clock_jumped("ahead", by);
-            return Ok(());
-        }
-        Movement::Back(by) => {
-            events::clock_jumped("back", by);
-            *needs_repair = true;
-        }
-        Movement::FarBack(by) => {
-            events::clock_jumped("back", by);
-            *needs_repair = true;
-            store.hasten_work(Timestamp::now(), delays, STEP).await?;
+        Movement::Steady | Movement::Doubted => {}
+        Movement::Ahead(by) => events::clock_jumped("ahead", by),
+        Movement::Back(by) | Movement::FarBack(by) => events::clock_jumped("back", by),
+    }
+    let now = Timestamp::now();
+    match movement {
+        Movement::Steady | Movement::Back(_) => {}
+        Movement::Ahead(_) => return Ok(()),
+        Movement::Doubted | Movement::FarBack(_) => {
+            if *owed == Owed::HasteAndRepair {
+                store.hasten_work(now, delays, STEP).await?;
+                *owed = Owed::Repair;
+            }
             return Ok(());
         }
     }
     // Checks miss a clock that was wrong only between two of them, but times written meanwhile are in the future.
-    let now = Timestamp::now();
     let latest = store.latest_time().await?;
-    *needs_repair |= latest.is_some_and(|latest| latest > now + clock::BACK);
-    if *needs_repair {
+    let has_later = latest.is_some_and(|latest| latest > now + clock::BACK);
+    if has_later || *owed != Owed::Nothing {
+        *owed = Owed::Repair;
         store.repair_times(now, delays, STEP).await?;
-        *needs_repair = false;
+        *owed = Owed::Nothing;
     }
     tidy(config, store, shutdown).await
 }

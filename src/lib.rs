@@ -19,8 +19,8 @@
 //!    actions are in [`operations`], which the pages and the API use, too.
 //!
 //! [`sso`] signs operators and customers in at the organisation's provider.
-//! [`server_trust`] has the TLS of clients, [`clock`] says whether the wall clock can be trusted, and [`domain`] has the
-//! types that all of them share.
+//! [`server_trust`] has the TLS of clients, [`clock`] says whether the wall clock can be trusted, [`panics`] turns panics
+//! into errors, and [`domain`] has the types that all of them share.
 
 pub mod access;
 pub mod canary;
@@ -37,6 +37,7 @@ pub mod mail;
 pub mod observe;
 pub mod operations;
 pub mod outbound;
+pub mod panics;
 pub mod sender_auth;
 pub mod server_trust;
 pub mod smtp;

@@ -13,11 +13,12 @@ use crate::clock::CheckedClock;
 use crate::config::{self, Config, RetrySchedule};
 use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
 use crate::failpoint;
+use crate::observe::events;
 use crate::observe::metrics::{self, ProcessingStep};
-use crate::observe::{catch_panic, events};
 use crate::outbound::queue::{WorkOutcome, WorkQueue};
 use crate::outbound::retry::settlement;
 use crate::outbound::{AttemptOutcome, Cause};
+use crate::panics::catch_panic;
 use crate::store::{
     ClaimNumber, ClaimRound, Delivery, NextWork, PIECE, RunLimits, Settlement, Store, StoreError,
     Topic,

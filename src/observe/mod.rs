@@ -4,13 +4,11 @@
 //! are discarded, since they may contain tokens. [`init`] sets up the output. Without it, as in all other commands,
 //! events are discarded.
 
-mod catch_panic;
 pub mod events;
 mod line;
 pub mod metrics;
 mod writer;
 
-pub use catch_panic::catch_panic;
 pub use line::Escaped;
 
 use std::cell::RefCell;

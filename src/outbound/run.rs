@@ -12,7 +12,7 @@ use super::AttemptOutcome;
 use super::breaker::SharedBreaker;
 use super::queue::{WorkOutcome, WorkQueue};
 use crate::domain::Timestamp;
-use crate::observe::catch_panic;
+use crate::panics::catch_panic;
 use crate::store::Changes;
 
 /// Time after which a run begins no further attempt.

@@ -51,11 +51,22 @@ impl FieldCounts {
     }
 }
 
-/// True if an empty line ends the header. DKIM also ends it at a line without a colon, which is not signed, while
-/// other programs take that line for the first of the body, or go on with the header.
+/// True if an empty line ends the header, or the message ends with a whole field. DKIM also ends the header at a line
+/// without a colon, which is not signed, while other programs take that line for the first of the body, or go on with
+/// the header.
 pub(super) fn is_header_complete(message: &AuthenticatedMessage<'_>) -> bool {
     let header = message.raw_message.get(..message.body_offset());
-    header.is_some_and(|header| header.ends_with(b"\n\r\n") || header.ends_with(b"\n\n"))
+    header.is_some_and(|header| {
+        header.ends_with(b"\n\r\n") || header.ends_with(b"\n\n") || is_all_fields(message)
+    })
+}
+
+/// True if the last octet of the message belongs to a field. A line without a colon is no field, or one whose value
+/// lies outside the message.
+fn is_all_fields(message: &AuthenticatedMessage<'_>) -> bool {
+    let end = message.raw_message.as_ptr_range().end;
+    let last = message.headers.last();
+    last.is_some_and(|(_, value)| std::ptr::eq(value.as_ptr_range().end, end))
 }
 
 #[cfg(test)]
@@ -102,14 +113,20 @@ mod tests {
     }
 
     #[test]
-    fn only_an_empty_line_completes_a_header() {
+    fn an_empty_line_or_the_end_of_the_message_completes_a_header() {
         for (raw, expected) in [
             ("From: a@corp.example\r\n\r\nbody\r\n", true),
             ("From: a@corp.example\r\n\r\n", true),
             ("From: a@corp.example\n\nbody\n", true),
             ("From: a@corp.example\r\nCall me\r\nbody\r\n", false),
             ("From: a@corp.example\r\nSubject\r\n : x\r\n\r\n", false),
-            ("From: a@corp.example\r\n", false),
+            ("From: a@corp.example\r\n", true),
+            ("From: a@corp.example\r\nSubject: x\r\n y\r\n", true),
+            ("From: a@corp.example\nSubject:\n", true),
+            ("From: a@corp.example\r\nCall me\r\n", false),
+            ("From: a@corp.example\r\nCall me", false),
+            ("From: a@corp.example\nCall me\n", false),
+            ("From: a@corp.example\r\nSubject: x", false),
             ("", false),
         ] {
             let signed = Signed::read(raw.as_bytes(), None);

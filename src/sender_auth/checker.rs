@@ -4,10 +4,7 @@
 //! of it, so that a slow name server leaves time for DMARC; otherwise it could turn a failure into a
 //! `temperror`.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -25,6 +22,7 @@ use super::{arc, dkim, dmarc, resolver};
 use crate::config;
 use crate::domain::{Domain, Envelope};
 use crate::mail::{Authentication, AuthenticationDetail, AuthenticationResult, DmarcPolicy};
+use crate::panics::catch_panic;
 
 /// Maximum number of concurrently checked messages; others wait within their own timeout.
 const MAX_CONCURRENT: usize = 256;
@@ -104,6 +102,8 @@ impl Checker {
         author: Option<&VouchedAuthor>,
     ) -> Authentication {
         let from = from.map(Domain::as_str);
+        // A panic of the library must not end the connection: the MTA would send the message again and again. The
+        // result for such a message is unknown.
         catch_panic(Box::pin(self.shared.check(raw, envelope, from, author)))
             .await
             .unwrap_or_default()
@@ -114,19 +114,8 @@ impl Checker {
     pub async fn find_arc_sealer(&self, raw: &[u8], author: &VouchedAuthor) -> Option<String> {
         catch_panic(Box::pin(self.shared.find_arc_sealer(raw, author)))
             .await
-            .flatten()
+            .unwrap_or_default()
     }
-}
-
-/// Catches panics of the library. A panic must not end the connection, because the MTA would send the message
-/// again and again. The result for such a message is unknown.
-async fn catch_panic<T>(work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    std::future::poll_fn(|context| {
-        catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)))
-            .map_or(Poll::Ready(None), |poll| poll.map(Some))
-    })
-    .await
 }
 
 impl Shared {
@@ -266,19 +255,4 @@ fn gather(
     found.details.append(&mut signatures);
     found.details.push(chain);
     found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panic_is_caught() {
-        assert_eq!(catch_panic(async { 1 }).await, Some(1));
-        let panics = async {
-            tokio::task::yield_now().await;
-            assert_eq!(1, 2, "as the library might");
-        };
-        assert_eq!(catch_panic(panics).await, None);
-    }
 }

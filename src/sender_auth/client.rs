@@ -103,7 +103,7 @@ enum Hop {
         address: IpAddr,
         helo: String,
     },
-    /// A program on the same machine: there is no `from` clause.
+    /// A program on the same machine: there is no `from` clause, or Exim's with the program's user.
     Within,
     Unreadable,
 }
@@ -128,6 +128,7 @@ impl Hop {
                 address: found.address,
                 helo: found.helo.unwrap_or(helo),
             },
+            None if is_local_to_exim(clause) => Self::Within,
             None => Self::parse_exim(clause, helo, &comments).unwrap_or(Self::Unreadable),
         }
     }
@@ -145,6 +146,35 @@ impl Hop {
             helo: helo.unwrap_or(word),
         })
     }
+}
+
+/// True for Exim's form for mail of a program on its machine: `from USER by HOST with PROTOCOL (Exim VERSION)`, and
+/// `from USER (helo=HELO) by` if the program speaks SMTP. The protocol can be any word (`-oMr`). Exim writes the address
+/// of every client that has one, so no client on the network causes this form. It could be in the HELO name that another
+/// MTA writes without a check, but then that MTA's own `by` follows.
+fn is_local_to_exim(clause: &str) -> bool {
+    let words: Vec<&str> = clause.split_whitespace().collect();
+    let is_by = |word: &&&str| word.eq_ignore_ascii_case("by");
+    let after_user = match words.as_slice() {
+        [user, helo, rest @ ..] if is_user(user) && is_helo_comment(helo) => rest,
+        [user, rest @ ..] if is_user(user) => rest,
+        _ => return false,
+    };
+    matches!(after_user, ["by", _, "with", _, "(Exim", ..])
+        && words.iter().filter(is_by).count() == 1
+}
+
+/// True for a user name as Exim writes it, unless it needs quotes.
+fn is_user(word: &str) -> bool {
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._+$".contains(&byte);
+    word.bytes().all(is_of_name)
+}
+
+fn is_helo_comment(word: &str) -> bool {
+    let comment = word
+        .strip_prefix('(')
+        .and_then(|rest| rest.strip_suffix(')'));
+    comment.is_some_and(|comment| name_given(comment).is_some())
 }
 
 /// The word after `from`, and the comments up to the `by` clause, or up to the text of the client in Exim's comment.

@@ -273,4 +273,10 @@ impl Store {
     ) -> Result<T> {
         engine::readers::run_long(&self.long_readers, read).await
     }
+
+    /// Makes every short read wait until the result is dropped, as behind a slow disk.
+    #[cfg(test)]
+    pub(crate) fn stall_reads(&self) -> tokio::sync::OwnedSemaphorePermit {
+        self.readers.take_all()
+    }
 }

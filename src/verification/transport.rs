@@ -4,6 +4,7 @@
 //! Connections are reused while there is mail to send. One that was interrupted by the time limit is closed,
 //! never reused: its next reply would belong to the previous mail.
 
+mod encryption;
 mod failure;
 mod folder;
 mod one_reply_per_command;
@@ -21,11 +22,12 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use encryption::Encryption;
 use failure::SendFailure;
 use one_reply_per_command::OneReplyPerCommand;
 
 use super::ComposedMail;
-use crate::config::{Outgoing, PasswordLogin, SmtpLogin, SmtpSecurity, SmtpServer};
+use crate::config::{Outgoing, PasswordLogin, SmtpLogin, SmtpServer};
 use crate::domain::Domain;
 use crate::observe::events;
 use crate::outbound::access_token::AccessTokens;
@@ -37,6 +39,8 @@ use crate::outbound::{AttemptOutcome, Cause};
 /// Time limit for one mail, from connecting to the final reply. A shutdown may end it earlier.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(50);
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+/// Time limit for STARTTLS if the mail can be sent without it: most of the time of the mail is left.
+const UPGRADE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A connection that was idle for longer is tested with NOOP.
 const FRESH: Duration = Duration::from_secs(1);
@@ -59,7 +63,7 @@ enum Target {
 struct Server {
     settings: SmtpServer,
     login: Option<ServerLogin>,
-    tls: TlsParameters,
+    encryption: Encryption,
     hello: ClientId,
     idle: Pool<AsyncSmtpConnection>,
 }
@@ -73,7 +77,7 @@ impl MailTransport {
     /// Keeps at most `connections` idle connections.
     ///
     /// # Errors
-    /// A server name that no certificate can be valid for.
+    /// TLS cannot be set up.
     pub fn new(
         outgoing: &Outgoing,
         hostname: &Domain,
@@ -90,13 +94,8 @@ impl MailTransport {
             SmtpLogin::Password(login) => ServerLogin::Password(login.clone()),
             SmtpLogin::Token(login) => ServerLogin::Token(AccessTokens::new(login)),
         });
-        let verify = settings.verifies_certificate();
         let target = Target::Smtp(Box::new(Server {
-            tls: TlsParameters::builder(settings.host.clone())
-                .dangerous_accept_invalid_certs(!verify)
-                .dangerous_accept_invalid_hostnames(!verify)
-                .build()
-                .map_err(TransportError)?,
+            encryption: Encryption::of(settings)?,
             settings: settings.clone(),
             login,
             hello: ClientId::Domain(hostname.to_string()),
@@ -140,7 +139,7 @@ impl MailTransport {
 /// Reason why the transport cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("outgoing: {0}")]
-pub struct TransportError(lettre::transport::smtp::Error);
+pub struct TransportError(String);
 
 impl Server {
     async fn send(&self, mail: &ComposedMail) -> AttemptOutcome {
@@ -238,50 +237,70 @@ impl Server {
 
     /// Opens a connection, encrypted as far as the configuration requires, before the login.
     async fn open(&self) -> Result<AsyncSmtpConnection, SendFailure> {
-        if self.settings.security == SmtpSecurity::Tls {
-            let (limit, tls) = (Some(CONNECT_LIMIT), Some(self.tls.clone()));
-            let opening =
-                AsyncSmtpConnection::connect_tokio1(self.address(), limit, &self.hello, tls, None);
-            return Ok(opening.await?);
-        }
-        let mut connection = self.open_unencrypted().await?;
-        match self.settings.security {
-            SmtpSecurity::StartTls => connection.starttls(self.tls.clone(), &self.hello).await?,
-            SmtpSecurity::Opportunistic if connection.can_starttls() => {
-                let upgrading = connection.starttls(self.tls.clone(), &self.hello);
-                let upgraded = tokio::time::timeout(CONNECT_LIMIT, upgrading).await;
-                if !matches!(upgraded, Ok(Ok(()))) {
-                    // RFC 7435: with opportunistic TLS, a TLS failure does not prevent delivery.
-                    connection = self.open_unencrypted().await?;
-                }
+        match &self.encryption {
+            Encryption::None => {
+                let stream = self.reach().await?;
+                self.greet(Box::new(stream)).await
             }
-            SmtpSecurity::Opportunistic | SmtpSecurity::None | SmtpSecurity::Tls => {}
+            Encryption::Implicit(tls) => {
+                let stream = tls.encrypt(self.reach().await?).await;
+                self.greet(Box::new(stream.map_err(SendFailure::Connect)?))
+                    .await
+            }
+            Encryption::StartTls(tls) => {
+                let mut connection = self.open_before_tls().await?;
+                connection.starttls(tls.clone(), &self.hello).await?;
+                Ok(connection)
+            }
+            Encryption::Opportunistic(tls) => self.open_opportunistic(tls).await,
         }
-        Ok(connection)
     }
 
-    async fn open_unencrypted(&self) -> Result<AsyncSmtpConnection, SendFailure> {
-        let stream = reach(self.address()).await.map_err(SendFailure::Connect)?;
-        let stream: Box<dyn AsyncTokioStream> = match self.settings.security {
-            SmtpSecurity::None | SmtpSecurity::Tls => Box::new(stream),
-            SmtpSecurity::StartTls | SmtpSecurity::Opportunistic => {
-                Box::new(OneReplyPerCommand::over(stream))
-            }
-        };
+    async fn open_opportunistic(
+        &self,
+        tls: &TlsParameters,
+    ) -> Result<AsyncSmtpConnection, SendFailure> {
+        let mut connection = self.open_before_tls().await?;
+        if !connection.can_starttls() {
+            return Ok(connection);
+        }
+        let upgrading = connection.starttls(tls.clone(), &self.hello);
+        let upgraded = tokio::time::timeout(UPGRADE_LIMIT, upgrading).await;
+        if matches!(upgraded, Ok(Ok(()))) {
+            return Ok(connection);
+        }
+        // RFC 7435: with opportunistic TLS, a TLS failure does not prevent delivery. The server may limit the
+        // connections of a client, so this one is closed first.
+        drop(connection);
+        self.open_before_tls().await
+    }
+
+    /// Opens a connection on which STARTTLS may follow.
+    async fn open_before_tls(&self) -> Result<AsyncSmtpConnection, SendFailure> {
+        let stream = OneReplyPerCommand::over(self.reach().await?);
+        self.greet(Box::new(stream)).await
+    }
+
+    /// Reads the greeting and sends EHLO.
+    async fn greet(
+        &self,
+        stream: Box<dyn AsyncTokioStream>,
+    ) -> Result<AsyncSmtpConnection, SendFailure> {
         Ok(AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?)
     }
 
-    fn address(&self) -> (&str, u16) {
-        (self.settings.host.as_str(), self.settings.port)
+    /// Connects without Nagle's algorithm: lettre writes the final dot separately, and the server's delayed
+    /// acknowledgement would hold it back for 40 ms.
+    async fn reach(&self) -> Result<TcpStream, SendFailure> {
+        let connecting = tcp::connect(&self.settings.host, self.settings.port);
+        let connected = match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
+            Ok(connected) => connected,
+            Err(late) => Err(late.into()),
+        };
+        let stream = connected.map_err(SendFailure::Connect)?;
+        stream.set_nodelay(true).map_err(SendFailure::Connect)?;
+        Ok(stream)
     }
-}
-
-/// Connects without Nagle's algorithm: lettre writes the final dot separately, and the server's delayed
-/// acknowledgement would hold it back for 40 ms.
-async fn reach((host, port): (&str, u16)) -> std::io::Result<TcpStream> {
-    let stream = tokio::time::timeout(CONNECT_LIMIT, tcp::connect(host, port)).await??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 /// One transaction (RFC 5321 3.3), with the extensions that the mail needs.

@@ -15,7 +15,7 @@ const USES: &[(&str, &[&str])] = &[
     ("access", &["domain", "mail"]),
     ("config", &["access", "domain", "mail"]),
     ("observe", &["config", "domain", "store"]),
-    ("sender_auth", &["config", "domain", "mail"]),
+    ("sender_auth", &["config", "domain", "mail", "panics"]),
     ("smtp", &["domain", "observe"]),
     (
         "store",
@@ -25,12 +25,14 @@ const USES: &[(&str, &[&str])] = &[
             "domain",
             "failpoint",
             "mail",
+            "panics",
             "server_trust",
         ],
     ),
     ("clock", &["domain"]),
     ("failpoint", &[]),
     ("server_trust", &[]),
+    ("panics", &[]),
     (
         "intake",
         &[
@@ -55,6 +57,7 @@ const USES: &[(&str, &[&str])] = &[
             "mail",
             "observe",
             "outbound",
+            "server_trust",
             "store",
             "templates",
         ],
@@ -70,6 +73,7 @@ const USES: &[(&str, &[&str])] = &[
             "mail",
             "observe",
             "outbound",
+            "panics",
             "smtp",
             "store",
         ],
@@ -77,7 +81,14 @@ const USES: &[(&str, &[&str])] = &[
     ("sso", &["config", "domain", "outbound"]),
     (
         "outbound",
-        &["config", "domain", "observe", "server_trust", "store"],
+        &[
+            "config",
+            "domain",
+            "observe",
+            "panics",
+            "server_trust",
+            "store",
+        ],
     ),
     (
         "housekeeping",
@@ -94,6 +105,7 @@ const USES: &[(&str, &[&str])] = &[
             "mail",
             "observe",
             "operations",
+            "panics",
             "sso",
             "store",
             "verification",

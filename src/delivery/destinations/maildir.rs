@@ -26,8 +26,8 @@ use self::message_file::{Fault, MessageFile, Unwritten, at, create, sync_all, sy
 use crate::config::MaildirDestination;
 use crate::delivery::OutgoingMessage;
 use crate::domain::Domain;
-use crate::observe::catch_panic;
 use crate::outbound::{AttemptOutcome, Cause};
+use crate::panics::catch_panic;
 
 /// Maximum number of concurrent groups: one is written while the other is recorded.
 pub(in crate::delivery) const CONCURRENCY: usize = 2;

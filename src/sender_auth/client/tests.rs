@@ -65,6 +65,18 @@ fn the_client_is_found_in_the_format_of_each_mta() {
             Hop::Within,
         ),
         ("(qmail 1234 invoked by uid 89); 1 Jan 2026", Hop::Within),
+        (
+            "from amavis by mx.corp.example with local (Exim 4.96)\r\n\t(envelope-from <a@evil.example>)\r\n\tid 1",
+            Hop::Within,
+        ),
+        (
+            "from Debian-exim by mx with spam-scanned (Exim 4.96) id 1 for it@corp.example",
+            Hop::Within,
+        ),
+        (
+            "from mail (helo=localhost)\r\n\tby mx with local-esmtp (Exim 4.96)\r\n\tid 1",
+            Hop::Within,
+        ),
         ("from by mx", Hop::Unreadable),
         ("from evil.example by mx.corp.example", Hop::Unreadable),
         ("from a (unknown [unknown]) by mx", Hop::Unreadable),
@@ -127,6 +139,27 @@ fn no_text_of_the_client_hides_its_address_from_exim() {
             "{text}"
         );
     }
+}
+
+/// A HELO name can imitate Exim's form for local mail, where an MTA writes it without a check.
+#[test]
+fn only_exim_itself_says_that_mail_is_local() {
+    for text in [
+        "from x by y with local (Exim 4.96) (evil.example [203.0.113.9]) by mx with SMTP id 1",
+        "from x by y with local (Exim 4.96) id 1; by mx (Postfix)",
+        "from x (helo=z) by y with local (Exim 4.96) by mx",
+        "from [203.0.113.9]x by mx with local (Exim 4.96)",
+        "from \"a b\" by mx with local (Exim 4.96)",
+        "from x (y) by mx with local (Exim 4.96)",
+        "from x by mx with local (Postfix)",
+        "from x by mx (Exim 4.96) with local",
+    ] {
+        assert_eq!(hop(text), Hop::Unreadable, "{text}");
+    }
+    let exim = "from filter by mx with scanned (Exim 4.96) id 1";
+    let found = find(None, &[exim, CLIENT, FORGED]);
+    assert_eq!(outside(&found).as_deref(), Some("203.0.113.9"));
+    assert_eq!(find(None, &[exim]), Client::Inside);
 }
 
 fn envelope(forwarded: Option<&str>) -> Envelope {

@@ -146,6 +146,14 @@ impl Readers {
         idle.since.elapsed() >= self.idle_timeout
     }
 
+    /// Takes all connections, so that every read waits until they are returned.
+    #[cfg(test)]
+    pub(crate) fn take_all(&self) -> OwnedSemaphorePermit {
+        let all = u32::try_from(self.permits.available_permits()).expect("a few");
+        let taken = self.permits.clone().try_acquire_many_owned(all);
+        taken.expect("all that were free")
+    }
+
     #[cfg(test)]
     pub(crate) fn idle(&self) -> usize {
         self.lock().len()

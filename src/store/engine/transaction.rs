@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use crate::failpoint;
+use crate::panics::text_of;
 use crate::store::engine::driver::WriterSession;
 use crate::store::engine::job::{Job, Work};
 use crate::store::engine::notify::Wakeups;
@@ -138,13 +139,4 @@ pub(super) fn commit(session: &dyn WriterSession, wakeups: Wakeups) -> Result<()
 pub(super) fn catch_panic<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|panic| Err(StoreError::fault(text_of(&*panic))))
-}
-
-/// Text of a panic, for the log.
-pub(super) fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic")
 }

@@ -13,6 +13,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::failpoint;
+use crate::panics::text_of;
 use crate::store::engine::disk_space::DiskSpace;
 use crate::store::engine::driver::{Driver, WriterSession};
 use crate::store::engine::health::Health;
@@ -21,9 +22,7 @@ use crate::store::engine::notify::{Notifier, Wakeups};
 use crate::store::engine::queue::{MAX_OPERATIONS, Message, Queue};
 use crate::store::engine::readers::IDLE_TIMEOUT;
 use crate::store::engine::settings_cache::SettingsCache;
-use crate::store::engine::transaction::{
-    Failure, Mode, classify_deferred_error, commit, fill, text_of,
-};
+use crate::store::engine::transaction::{Failure, Mode, classify_deferred_error, commit, fill};
 use crate::store::sql::Tx;
 use crate::store::{Result, StoreError, Topic};
 

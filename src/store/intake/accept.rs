@@ -250,7 +250,9 @@ impl PreparedMessage {
         n: i64,
         entry: &mut ArrivalOutcome,
     ) -> Result<()> {
-        let Some(portal) = &prepared.portal else {
+        let (Some(portal), Some(sender)) = (&prepared.portal, &prepared.sender) else {
+            // Mail to our own addresses, or without a usable sender.
+            debug_assert_eq!(decided.decision.consequence, Consequence::Nothing);
             return Ok(());
         };
         let (mut account, standing) = (context.account, context.standing);
@@ -264,7 +266,7 @@ impl PreparedMessage {
         let message = DecidedMessage {
             n,
             ledger: entry.ledger,
-            sender: prepared.sender.as_ref(),
+            sender,
             portal,
             message_id: self.arrival.facts.message_id.as_deref(),
             languages: &self.arrival.facts.languages,

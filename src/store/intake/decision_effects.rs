@@ -83,13 +83,13 @@ impl Work<'_> {
         let is_let_in = account
             .as_ref()
             .is_some_and(|account| !account.is_unverified());
-        let account = match (new, account, message.sender) {
-            (Some(new), _, Some(sender)) => {
+        let account = match (new, account) {
+            (Some(new), _) => {
                 let groups = settings.default_groups(new.kind);
                 let entry = Some(message.n);
                 create_account(
                     self.tx,
-                    sender,
+                    message.sender,
                     new,
                     groups,
                     AccountOrigin::Mail,
@@ -97,23 +97,24 @@ impl Work<'_> {
                     message.now,
                 )?
             }
-            (None, Some(account), _) => account.row,
-            _ => return Err(StoreError::Other("a decision without a sender".to_owned())),
+            (None, Some(account)) => account.row,
+            (None, None) => {
+                let cause = "a decision for an account that does not exist";
+                return Err(StoreError::Other(cause.to_owned()));
+            }
         };
         if held && message.full.is_some() {
             make_room(self.tx, account.n, message)?;
         }
         self.request_of(message, &account, held)?;
         if held {
-            let Some(sender) = message.sender else {
-                return Err(StoreError::Other("a decision without a sender".to_owned()));
-            };
+            let domain = message.sender.domain();
             let occasion = Occasion {
                 kind: MailKind::Verification,
                 cause: MailCause::Mail,
                 portal: Some(message.portal),
                 in_reply_to: message.message_id,
-                place: QueuePlace::of_mail(message.authenticated, message.client, sender.domain()),
+                place: QueuePlace::of_mail(message.authenticated, message.client, domain),
             };
             let is_owed = owe(self.tx, &account, &occasion, message.now)?;
             languages::suggest(self.tx, account.n, message.languages)?;

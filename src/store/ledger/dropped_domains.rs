@@ -16,6 +16,7 @@ use crate::store::{Listed, Page, Result, Store};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DroppedDomain {
     pub domain: String,
+    /// Of the newest days, if there are hundreds of thousands of domains.
     pub messages: u64,
     /// Number of distinct senders; a lower bound if there are tens of thousands of messages.
     pub people: u64,
@@ -69,21 +70,29 @@ impl RankCursor {
     }
 }
 
-/// Domains with their numbers of messages in the daily counters since a midnight, largest first.
+/// Maximum daily counters that a ranking reads, the newest first. Each is of one domain and day, and a flood of forged
+/// senders has as many domains as messages.
+const MAX_COUNTERS: usize = 200_000;
+
+/// Domains with their numbers of messages in at most `most` daily counters since a midnight, largest first.
 fn counted_domains(
     tx: &Tx,
     midnight: Millis,
     after: &RankCursor,
     limit: usize,
+    most: usize,
 ) -> Result<Vec<(String, u64)>> {
     tx.all(
         "SELECT domain, total FROM (
-             SELECT domain, CAST(sum(messages) AS bigint) AS total FROM shut_out WHERE day >= ?1
+             SELECT domain, CAST(sum(messages) AS bigint) AS total FROM (
+                 SELECT domain, messages FROM shut_out WHERE day >= ?1
+                 ORDER BY day DESC, domain DESC LIMIT ?5
+             ) AS newest
              GROUP BY domain
          ) AS counted
          WHERE total < ?2 OR (total = ?2 AND domain > ?3)
          ORDER BY total DESC, domain LIMIT ?4",
-        &[&midnight, &after.messages, &after.domain, &limit],
+        &[&midnight, &after.messages, &after.domain, &limit, &most],
     )
 }
 
@@ -94,7 +103,8 @@ pub(crate) fn domains(tx: &Tx, since: Millis, page: &Page) -> Result<Listed<Drop
     let settings = settings_cache::newest(tx)?.settings;
     let midnight = since.midnight_before();
     let limit = page.rows();
-    let mut domains = counted_domains(tx, midnight, &after, limit.saturating_add(1))?;
+    let rows = limit.saturating_add(1);
+    let mut domains = counted_domains(tx, midnight, &after, rows, MAX_COUNTERS)?;
     let is_more = domains.len() > limit;
     domains.truncate(limit);
     let last = domains.last();
@@ -137,7 +147,8 @@ pub(crate) fn domains_between(
 ) -> Result<Vec<DroppedDomain>> {
     let settings = settings_cache::newest(tx)?.settings;
     let midnight = since.midnight_before();
-    let candidates = counted_domains(tx, midnight, &RankCursor::top(), MAX_CANDIDATES)?;
+    let top = RankCursor::top();
+    let candidates = counted_domains(tx, midnight, &top, MAX_CANDIDATES, MAX_COUNTERS)?;
     let counted = with_codes(
         "SELECT count(*), count(DISTINCT sender) FROM (
              SELECT sender FROM ledger INDEXED BY ledger_dropped
@@ -166,4 +177,48 @@ pub(crate) fn domains_between(
     });
     domains.truncate(limit);
     Ok(domains)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_ranking_reads_the_newest_counters_up_to_a_maximum() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
+        let counters: [(i64, &str, i64); 4] = [
+            (1, "a.example", 9),
+            (2, "a.example", 1),
+            (2, "b.example", 2),
+            (3, "c.example", 1),
+        ];
+        let written = store.write(move |work| {
+            for (day, domain, messages) in counters {
+                let sql = "INSERT INTO shut_out (day, domain, messages) VALUES (?1, ?2, ?3)";
+                work.tx.run(sql, &[&day, &domain, &messages])?;
+            }
+            Ok(())
+        });
+        written.await.expect("written");
+        for (most, expected) in [
+            (
+                4,
+                &[("a.example", 10), ("b.example", 2), ("c.example", 1)][..],
+            ),
+            (3, &[("b.example", 2), ("a.example", 1), ("c.example", 1)]),
+            (2, &[("b.example", 2), ("c.example", 1)]),
+        ] {
+            let ranking = store.read(move |tx| {
+                let top = RankCursor::top();
+                counted_domains(tx, Millis(0), &top, 10, most)
+            });
+            let ranking = ranking.await.expect("read");
+            let found: Vec<(&str, u64)> = ranking
+                .iter()
+                .map(|(domain, messages)| (domain.as_str(), *messages))
+                .collect();
+            assert_eq!(found, expected);
+        }
+    }
 }

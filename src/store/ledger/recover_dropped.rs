@@ -167,6 +167,9 @@ impl Work<'_> {
             standing: &standing,
             settings: &settings,
         });
+        let Some(sender) = sender else {
+            return Ok(Recovered::StillDropped(decision));
+        };
         let decided = DecidedMessage {
             n: found.n,
             ledger,
@@ -203,7 +206,7 @@ impl Work<'_> {
                 &json(circumstances)?,
                 &json(facts)?,
                 &sender_key,
-                &sender.map(|sender| sender.domain().as_str()),
+                &sender.domain().as_str(),
                 &named.map(|named| &named.circumstances.portal),
                 &named.map(|named| &named.recipient),
             ],

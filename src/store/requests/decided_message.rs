@@ -13,7 +13,8 @@ pub(crate) struct DecidedMessage<'a> {
     /// Number of its ledger entry.
     pub(crate) n: i64,
     pub(crate) ledger: LedgerId,
-    pub(crate) sender: Option<&'a EmailAddress>,
+    /// `access` drops every message without one.
+    pub(crate) sender: &'a EmailAddress,
     pub(crate) portal: &'a PortalName,
     pub(crate) message_id: Option<&'a str>,
     /// Languages in which its sender writes and reads.

@@ -2,6 +2,7 @@
 //! reverse-path, so this mail has a return address.
 
 mod injection;
+mod tls;
 mod xoauth2;
 
 use std::io::{BufRead, BufReader, Write};
@@ -12,6 +13,7 @@ use lettre::address::{Address, Envelope};
 use mailin_embedded::{Handler, Response, Server as Mailin, SslConfig, response};
 
 use super::*;
+use crate::config::SmtpSecurity;
 use crate::domain::MailId;
 use crate::outbound::Scope;
 

@@ -19,7 +19,7 @@ use super::AppState;
 use super::input::RawRequest;
 use super::problem::{Problem, ProblemKind};
 use crate::domain::{OperatorName, Timestamp};
-use crate::observe::catch_panic;
+use crate::panics::catch_panic;
 use crate::store::{AnswerKey, Claimed, KeptAnswer, StoreError};
 
 const FIELD: HeaderName = HeaderName::from_static("idempotency-key");

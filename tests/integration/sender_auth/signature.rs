@@ -195,6 +195,21 @@ async fn a_message_with_an_addition_is_not_the_signed_one() {
     assert_eq!(found.dkim, Some(AuthenticationResult::Pass));
 }
 
+/// A message may be a header alone (RFC 5322 3.5).
+#[tokio::test]
+async fn a_header_without_an_empty_line_after_it_can_be_signed() {
+    let harness = Harness::new("").await;
+    let raw = signed(
+        "corp.example",
+        "From: Ann <ann@corp.example>\r\nSubject: x\r\n\r\n",
+    );
+    let header = raw.strip_suffix("\r\n").expect("an empty line");
+    for raw in [raw.as_str(), header] {
+        let found = harness.check(raw, "", "corp.example").await;
+        assert_eq!(found.dkim, Some(AuthenticationResult::Pass), "{raw}");
+    }
+}
+
 /// A signature may ask for a report about its failure (RFC 6651), which would take the time of other queries.
 #[tokio::test]
 async fn nothing_is_queried_for_reports() {

@@ -6,7 +6,6 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::OFlags;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -79,16 +78,18 @@ impl<T: Into<AttemptOutcome>> From<T> for Unwritten {
     }
 }
 
-/// Creates a file under `tmp`, or empties the one there, with these permissions. A link is not followed: with `group`,
-/// others can write to `tmp`, and could make us overwrite a file of ours.
+/// Creates a file under `tmp` with these permissions. Whatever stands in its place is removed and never opened: a file
+/// that an earlier attempt left there, or, with `group`, what others put there, such as a link to a file of ours or a
+/// pipe that nobody reads.
 pub(super) fn create(part: &Path, bits: u32) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(part)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut created = options.open(part);
+    if matches!(&created, Err(error) if error.kind() == io::ErrorKind::AlreadyExists) {
+        fs::remove_file(part)?;
+        created = options.open(part);
+    }
+    let file = created?;
     if bits != 0o600 {
         file.set_permissions(Permissions::from_mode(bits))?;
     }

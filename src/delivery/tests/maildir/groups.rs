@@ -1,29 +1,52 @@
 //! Tests of messages that are delivered to a Maildir together.
 
-use std::os::unix::fs::OpenOptionsExt;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
 
 use super::*;
+use crate::delivery::outgoing_message::Links;
+use crate::domain::Timestamp;
+use crate::store::{Arrival, PIECE, Store};
+use crate::verification::tests::sample;
 
-/// A group of this many messages whose third hangs until its FIFO, which is returned, has a reader.
-fn hanging_group(home: &Path, count: usize) -> (Vec<Arc<OutgoingMessage>>, PathBuf) {
-    let group: Vec<_> = (0..count).map(|_| outgoing()).collect();
-    for folder in ["tmp", "new", "cur"] {
-        fs::create_dir(home.join(folder)).expect("a folder");
-    }
-    let fifo = home.join("tmp").join(format!("{}.1", name(&group[2])));
-    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
-    assert!(made.expect("mkfifo").success());
-    (group, fifo)
+/// A group of this many messages whose third hangs in the middle of its body, because the store does not return the
+/// rest of it until the permit is dropped.
+async fn hanging_group(
+    home: &Path,
+    count: usize,
+) -> (Vec<Arc<OutgoingMessage>>, OwnedSemaphorePermit) {
+    // More than is read together with the claim.
+    const BODY: usize = 1 << 20;
+    let store = Store::open(&home.join("vestibule.db")).expect("a database");
+    let config = sample::config("");
+    let seeded = store.seed_access(config.access.clone(), Timestamp::now());
+    seeded.await.expect("settings");
+    let mut raw = RAW.to_vec();
+    raw.resize(RAW.len() + BODY, b'a');
+    let arrival = Arrival {
+        raw,
+        ..sample::arrival(&config)
+    };
+    let entries = store.accept(arrival).await.expect("accepted");
+    let content = store.content(entries[0].ledger, PIECE).await.expect("read");
+    let links = Links {
+        store: store.clone(),
+        public_url: String::new(),
+    };
+    let claim = Claim::for_testing();
+    let long = OutgoingMessage::open(claim, content.expect("kept"), &links, &hostname()).await;
+    let mut group: Vec<_> = (0..count).map(|_| outgoing()).collect();
+    group[2] = Arc::new(long.expect("read"));
+    (group, store.stall_reads())
 }
 
-/// Opens a FIFO for reading, without waiting for a writer. A thread that hangs there, waiting for a reader, goes on.
-fn open_reader(fifo: &Path) -> fs::File {
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits();
-    fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(nonblocking.cast_signed())
-        .open(fifo)
-        .expect("a reader")
+/// Waits until all that is in memory of a message of [`hanging_group`] is in its file: then its thread hangs.
+async fn wait_for_hanging<T>(attempt: &JoinHandle<T>, home: &Path, outgoing: &OutgoingMessage) {
+    let part = home.join("tmp").join(format!("{}.1", name(outgoing)));
+    while fs::metadata(&part).map_or(0, |part| part.len()) < PIECE {
+        assert!(!attempt.is_finished(), "it does not hang");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -145,7 +168,7 @@ async fn repeats_of_a_group_are_looked_for_in_new_and_cur() {
 #[tokio::test]
 async fn undelivered_messages_of_a_stopped_group_are_not_attempted() {
     let home = tempfile::tempdir().expect("a folder");
-    let (group, fifo) = hanging_group(home.path(), 4);
+    let (group, stalled) = hanging_group(home.path(), 4).await;
     let maildir = maildir(home.path());
     let stop = CancellationToken::new();
     let attempt = tokio::spawn({
@@ -153,13 +176,13 @@ async fn undelivered_messages_of_a_stopped_group_are_not_attempted() {
         let deadline = Instant::now() + Duration::from_mins(5);
         async move { maildir.attempt(group, deadline, &stop).await }
     });
+    wait_for_hanging(&attempt, home.path(), &group[2]).await;
     stop.cancel();
-    drop(open_reader(&fifo));
+    drop(stalled);
     let attempts = attempt.await.expect("no panic");
     assert_eq!(attempts, vec![None; 4]);
     assert!(files(&home.path().join("new")).is_empty());
 
-    let _ = fs::remove_file(fifo);
     let attempts = attempt_all(&maildir, group).await;
     assert_eq!(attempts, vec![Some(AttemptOutcome::Delivered); 4]);
     assert!(files(&home.path().join("tmp")).is_empty());
@@ -197,27 +220,15 @@ async fn a_group_that_is_stopped_while_it_is_published_reports_published_message
 
 #[tokio::test]
 async fn a_hung_group_publishes_nothing_later_and_no_other_starts_meanwhile() {
-    // More than a pipe holds.
-    const BODY: usize = 1 << 20;
     let home = tempfile::tempdir().expect("a folder");
-    let (mut group, fifo) = hanging_group(home.path(), 4);
-    // The third hangs in the middle of its body, because its reader reads nothing.
-    let mut raw = RAW.to_vec();
-    raw.resize(RAW.len() + BODY, b'a');
-    let long = OutgoingMessage::in_memory(group[2].claim().clone(), raw, &hostname());
-    let before_body = u64::try_from(whole(&long).await.len() - BODY).expect("a length");
-    group[2] = Arc::new(long);
-    let reader = open_reader(&fifo);
+    let (group, stalled) = hanging_group(home.path(), 4).await;
     let timeout = Duration::from_mins(5);
     let attempt = tokio::spawn({
         let (before, group) = (maildir(home.path()), group.clone());
         let (deadline, stop) = (Instant::now() + timeout, CancellationToken::new());
         async move { before.attempt(group, deadline, &stop).await }
     });
-    while rustix::io::ioctl_fionread(&reader).expect("its length") <= before_body {
-        assert!(!attempt.is_finished(), "it does not hang");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_for_hanging(&attempt, home.path(), &group[2]).await;
     tokio::time::pause();
     tokio::time::advance(timeout).await;
     tokio::time::resume();
@@ -238,7 +249,7 @@ async fn a_hung_group_publishes_nothing_later_and_no_other_starts_meanwhile() {
     assert!(cause.text.contains("an earlier attempt"), "{cause:?}");
     assert!(files(&home.path().join("new")).is_empty());
 
-    drop(reader);
+    drop(stalled);
     let begin = Instant::now();
     let mut attempts = attempts;
     while attempts[1].is_none() {

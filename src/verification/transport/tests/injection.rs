@@ -24,16 +24,7 @@ struct Injected {
 
 /// A server that refuses every mail inside TLS. Returns its port, and the commands that it received there.
 async fn refusing(injected: Injected) -> (u16, Arc<Mutex<Vec<String>>>) {
-    let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a key");
-    let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.signing_key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![key.cert.der().clone()], private)
-        .expect("a certificate");
-    let tls = TlsAcceptor::from(Arc::new(config));
+    let tls = acceptor();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let heard = Arc::new(Mutex::new(Vec::new()));
@@ -45,6 +36,20 @@ async fn refusing(injected: Injected) -> (u16, Arc<Mutex<Vec<String>>>) {
         }
     });
     (port, heard)
+}
+
+/// TLS of a server whose certificate nobody signed but itself.
+pub(super) fn acceptor() -> TlsAcceptor {
+    let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a key");
+    let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.signing_key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![key.cert.der().clone()], private)
+        .expect("a certificate");
+    TlsAcceptor::from(Arc::new(config))
 }
 
 async fn serve(
@@ -79,7 +84,7 @@ async fn serve(
     Ok(())
 }
 
-async fn next_line<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn next_line<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut BufReader<S>,
 ) -> std::io::Result<Option<String>> {
     let mut line = String::new();

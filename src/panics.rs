@@ -1,4 +1,4 @@
-//! Turns a panic of a future into an error.
+//! Panics as errors: of a future, and the text of any.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,16 +15,20 @@ pub async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String
         let poll = AssertUnwindSafe(|| future.as_mut().poll(context));
         match catch_unwind(poll) {
             Ok(poll) => poll.map(Ok),
-            Err(panic) => Poll::Ready(Err(text_of(&*panic))),
+            Err(panic) => Poll::Ready(Err(text_of(&*panic).to_owned())),
         }
     })
     .await
 }
 
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic".to_owned())
+/// Text of a panic, for the log.
+#[must_use]
+pub fn text_of(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic")
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ async fn a_list_without_rows_says_if_that_is_because_of_its_filter() {
             "/mail?account=ann@corp.example",
             "No mail matches. <a href=\"/mail\">",
         ),
-        ("/mail?state=sending", "No mail matches. <a href=\"/mail\">"),
+        ("/mail?state=claimed", "No mail matches. <a href=\"/mail\">"),
     ] {
         let shown = harness.get(&session, page).await;
         assert!(shown.body.contains(text), "{page}: {}", shown.body);

@@ -225,7 +225,7 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
     let store = call.app.store();
     let mut outcomes = Outcomes::new();
     let mut unchanged = Vec::new();
-    for (id, seen) in ids.iter().zip(seen_states(&sent, ids.len())?) {
+    for (id, seen) in ids.iter().zip(read_seen_states(&sent, ids.len())?) {
         match check_seen(store, act, *id, seen).await {
             Ok(()) => unchanged.push(*id),
             Err(error) if concerns_item(&error) => outcomes.push((*id, Err(error))),
@@ -247,8 +247,8 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
     Ok(Redirect::to(&format!("/requests?{}", query.finish())).into_response())
 }
 
-/// The states that the confirmation page showed, in the order of its requests; none for a form without them.
-fn seen_states(sent: &Fields, requests: usize) -> Result<Vec<Option<RequestState>>, Error> {
+/// Reads the states that the confirmation page showed, in the order of its requests; none for a form without them.
+fn read_seen_states(sent: &Fields, requests: usize) -> Result<Vec<Option<RequestState>>, Error> {
     let seen: Vec<_> = sent.all("seen").map(RequestState::from_name).collect();
     if seen.is_empty() {
         return Ok(vec![None; requests]);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::settings::{Overrides, Settings};
-use crate::domain::{DomainPattern, PatternError, PatternList, join};
+use crate::domain::{DomainPattern, GroupName, GroupNameError, PatternError, PatternList, join};
 
 /// Value of one setting, of any type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,6 +35,11 @@ pub enum KeyError {
     Pattern {
         key: &'static str,
         cause: PatternError,
+    },
+    #[error("{key}: {cause}")]
+    Group {
+        key: &'static str,
+        cause: GroupNameError,
     },
 }
 
@@ -127,7 +132,7 @@ impl Key {
     /// Parses a value as typed: `true`, `false`, or a comma-separated list.
     ///
     /// # Errors
-    /// A non-boolean value for a boolean key, or an invalid pattern.
+    /// A non-boolean value for a boolean key, an invalid pattern, or what is not the name of a group.
     pub fn parse_value(self, text: &str) -> Result<Value, KeyError> {
         let items = || {
             text.split(',')
@@ -151,7 +156,14 @@ impl Key {
                     key: self.as_str(),
                     cause,
                 }),
-            Value::Groups(_) => Ok(Value::Groups(items().map(ToOwned::to_owned).collect())),
+            Value::Groups(_) => items()
+                .map(|item| GroupName::parse(item).map(String::from))
+                .collect::<Result<_, _>>()
+                .map(Value::Groups)
+                .map_err(|cause| KeyError::Group {
+                    key: self.as_str(),
+                    cause,
+                }),
         }
     }
 
@@ -207,5 +219,7 @@ mod tests {
             assert!(own.is_empty());
             assert_eq!(Key::parse(key.as_str()), Ok(key));
         }
+        let group = Key::InternalDefaultGroups.parse_value("staff, a;b");
+        assert!(matches!(group, Err(KeyError::Group { .. })), "{group:?}");
     }
 }

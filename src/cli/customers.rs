@@ -239,8 +239,15 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             print_account(&account, "is blocked; mail from it is dropped", out)
         }
         Command::Unblock(account_arg) => {
+            let before = account_arg.find(&context).await?;
             let account = account_arg.act(&context, CustomerAction::Unblock).await?;
-            print_account(&account, &format!("is {} again", account.status), out)
+            let what = match before.status {
+                AccountStatus::Blocked => format!("is {} again", account.status),
+                AccountStatus::Pending | AccountStatus::Active => {
+                    format!("was not blocked; it is {}", account.status)
+                }
+            };
+            print_account(&account, &what, out)
         }
         Command::TakeAutomatic(account_arg) => {
             automatic_mail::run(&context, &account_arg, CustomerAction::TakeAutomatic, out).await

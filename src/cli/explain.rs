@@ -252,7 +252,7 @@ const VERIFICATION_MAILS: &[TableColumn<SentMail>] = columns! { mail: SentMail;
 const RULES: &[TableColumn<RuleResult>] = columns! { rule: RuleResult;
     "" Whole => if rule.matched { "✓" } else { "·" },
     "rule" Number => rule.rule,
-    "condition" Whole => rule.title,
+    "condition" Wrapped => rule.title,
     "evidence" Wrapped => rule.evidence.clone().unwrap_or_default(),
 };
 

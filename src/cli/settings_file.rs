@@ -5,8 +5,7 @@ use std::path::Path;
 
 use super::failure::CommandError;
 use crate::access::AccessSettings;
-use crate::config::{Config, Secrets};
-use crate::operations::parse_settings;
+use crate::config::{Config, Secrets, parse_access_settings};
 
 /// Reads the settings of a draft.
 ///
@@ -23,6 +22,5 @@ pub fn read(file: &Path) -> Result<AccessSettings, CommandError> {
     if is_configuration {
         return Ok(Config::parse_with(&text, file, Secrets::Leave)?.access);
     }
-    parse_settings(&text)
-        .map_err(|error| CommandError::Usage(format!("{}: {error}", file.display())))
+    Ok(parse_access_settings(&text, file)?)
 }

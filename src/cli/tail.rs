@@ -74,7 +74,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
     let filter = LedgerFilter {
         verdict: args.verdict,
         reason: args.reason,
-        portal: context.portal(args.portal)?,
+        portal: context.listed_portal(args.portal).await?,
         sender: args.sender,
         ..LedgerFilter::default()
     };

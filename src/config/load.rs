@@ -3,12 +3,14 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use toml::Spanned;
 use toml::de::DeTable;
 
 use super::document::Document;
 use super::mistake::ConfigErrors;
 use super::secret::Secrets;
 use super::{Config, sections};
+use crate::access::AccessSettings;
 
 const STANDARD: &str = "/etc/vestibule/vestibule.toml";
 
@@ -77,11 +79,24 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn parse_with(text: &str, file: &Path, secrets: Secrets) -> Result<Self, ConfigErrors> {
-        // RFC 3629 6: a byte order mark has no meaning here, but some editors write it.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let document = Document::new(text, file, secrets);
+        let document = Document::new(strip_mark(text), file, secrets);
         read(&document).ok_or_else(|| ConfigErrors::new(document.into_mistakes()))
     }
+}
+
+/// Parses access settings in a file of their own, as `vestibule access export` writes them. `file` names it in
+/// mistakes.
+///
+/// # Errors
+/// All mistakes, each with its place.
+pub fn parse_access_settings(text: &str, file: &Path) -> Result<AccessSettings, ConfigErrors> {
+    let document = Document::new(strip_mark(text), file, Secrets::Leave);
+    read_access_settings(&document).ok_or_else(|| ConfigErrors::new(document.into_mistakes()))
+}
+
+/// Removes a byte order mark (RFC 3629 6), which has no meaning here, but some editors write it.
+fn strip_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// The parser's words for a key or a section that is there twice.
@@ -117,14 +132,23 @@ fn refuse_syntax(document: &Document<'_>, errors: &[toml::de::Error]) {
     }
 }
 
+/// The table of the whole document; `None` if it is not TOML: reading a part would report false mistakes.
+fn parse_toml<'d>(document: &Document<'d>) -> Option<Spanned<DeTable<'d>>> {
+    let (table, errors) = DeTable::parse_recoverable(document.text());
+    refuse_syntax(document, &errors);
+    errors.is_empty().then_some(table)
+}
+
+/// `None` if there is any mistake.
+fn read_access_settings(document: &Document<'_>) -> Option<AccessSettings> {
+    let table = parse_toml(document)?;
+    let settings = sections::access::document(&document.root(table.get_ref()));
+    (!document.has_mistakes()).then_some(settings)
+}
+
 /// `None` if there is any mistake.
 pub(super) fn read(document: &Document<'_>) -> Option<Config> {
-    let (table, errors) = DeTable::parse_recoverable(document.text());
-    if !errors.is_empty() {
-        // Reading a partial document would report false mistakes.
-        refuse_syntax(document, &errors);
-        return None;
-    }
+    let table = parse_toml(document)?;
     let config = sections::read(&document.root(table.get_ref()));
     config.filter(|_| !document.has_mistakes())
 }

@@ -45,6 +45,7 @@ pub use destination::{
     TokenLogin, TokenSource, WebhookDestination, WebhookFormat,
 };
 pub use fingerprint::digest_of;
+pub use load::parse_access_settings;
 pub use mistake::{ConfigErrors, Mistake};
 pub use own_addresses::OwnAddresses;
 pub use postgres::{PostgresHost, PostgresServer, PostgresTls};

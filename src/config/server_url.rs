@@ -93,6 +93,12 @@ pub(crate) fn parse_public(text: &str) -> Result<String, String> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(format!("{text:?}: nothing may follow the path"));
     }
+    // Pages link to each other by path: `//x/verify` would lead to the host `x` (RFC 3986 4.2).
+    if url.path().trim_end_matches('/').starts_with("//") {
+        return Err(format!(
+            "{text:?}: the path begins with two slashes; write one"
+        ));
+    }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
@@ -272,6 +278,7 @@ mod tests {
         for (text, shown) in [
             ("https://gate.corp.example", "https://gate.corp.example"),
             ("https://gate.corp.example/", "https://gate.corp.example"),
+            ("https://gate.corp.example//", "https://gate.corp.example"),
             ("https://corp.example/gate/", "https://corp.example/gate"),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://[::1]:8080", "http://[::1]:8080"),
@@ -286,6 +293,9 @@ mod tests {
             "http://192.0.2.1",
             "ftp://gate.corp.example",
             "https://gate.corp.example/?a=b",
+            "https://gate.corp.example//x",
+            "https://gate.corp.example/\\x/",
+            "https://gate.corp.example/a/..//x",
             "https://ann:pw@gate.corp.example",
         ] {
             assert!(parse_public(text).is_err(), "{text}");

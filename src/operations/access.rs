@@ -171,14 +171,6 @@ pub async fn list_revisions(store: &Store, page: Page) -> Result<Listed<Revision
     })
 }
 
-/// Reads all settings from TOML, as `vestibule access export` writes it.
-///
-/// # Errors
-/// The error with its place in the text.
-pub fn parse_settings(text: &str) -> Result<AccessSettings, String> {
-    toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
-}
-
 #[must_use]
 pub fn compare_revisions(from: &Revision, to: &Revision) -> RevisionDifference {
     RevisionDifference {

@@ -32,7 +32,7 @@ mod waiting_causes;
 
 pub use access::{
     AccessView, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged, block_unlisted,
-    change_settings, compare_revisions, list_revisions, parse_settings,
+    change_settings, compare_revisions, list_revisions,
 };
 pub use bulk_actions::{MAX_BULK_ITEMS, Outcomes, Tally, concerns_item};
 pub use customers::{

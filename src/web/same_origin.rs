@@ -3,8 +3,10 @@
 //!
 //! Most forms have a second protection: a forger knows neither the token in the address of a link nor the one in
 //! the forms of a session, which `operators::auth` checks. For sign-up, a new link and the login, this check is the
-//! only one. Browsers send the origin of a form in `Sec-Fetch-Site`, older ones in `Origin`; the latter is `null`
-//! from our own pages too, since they send no referrer. Clients other than browsers send neither field and carry no
+//! only one. Browsers send the origin of a form in `Sec-Fetch-Site`, but over HTTPS or to loopback only (W3C Fetch
+//! Metadata Request Headers, 3), and older browsers do not send it at all. Without it, `Origin` decides. From our own
+//! pages that is `null`, since they send no referrer, so `null` has to be accepted. Other sites can send `null` too,
+//! but never the cookie of a session (`SameSite=Strict`). Clients other than browsers send neither field and carry no
 //! cookies of other people.
 
 use axum::extract::Request;

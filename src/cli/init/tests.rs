@@ -3,6 +3,7 @@ use std::io::Cursor;
 use super::*;
 use crate::access::Enforcement;
 use crate::config::{Destination, Outgoing};
+use crate::domain::BUILT_IN_LANGUAGES;
 
 fn init(args: &Args, answers: &str) -> (CommandResult, String) {
     let mut output = Vec::new();
@@ -60,6 +61,16 @@ fn the_defaults_admit_nobody_and_the_file_is_private() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o640);
+}
+
+#[test]
+fn the_question_about_the_language_names_all_of_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("vestibule.toml");
+    let (_, output) = init(&to(&path), "\n\n\n\n");
+    let (last, others) = BUILT_IN_LANGUAGES.split_last().expect("languages");
+    let all = format!("{} or {last}.", others.join(", "));
+    assert!(output.contains(&all), "{output}");
 }
 
 #[test]

@@ -57,8 +57,8 @@ impl Fitting {
         }
     }
 
-    /// Leaves out columns and narrows others until the rows fit. The second value is true if wrapped cells
-    /// continue below their rows.
+    /// Leaves out columns and narrows others until the rows fit. The last wrapped column gets the remaining width.
+    /// The second value is true if that is too little, so that its cells continue below their rows.
     pub(super) fn fit(&mut self, mut widths: Vec<usize>, width: usize) -> (Vec<usize>, bool) {
         while self.rigid_width(&widths) > width {
             let last = (0..self.columns.len())
@@ -77,7 +77,7 @@ impl Fitting {
         let wraps = self
             .columns
             .iter()
-            .position(|column| column.layout == Layout::Wrapped);
+            .rposition(|column| column.layout == Layout::Wrapped);
         let mut wraps_below = false;
         if let Some(place) = wraps {
             let room = width.saturating_sub(total(&widths) - widths[place]);

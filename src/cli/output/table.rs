@@ -86,23 +86,34 @@ fn lines_of(
     wraps_below: bool,
     width: Option<usize>,
 ) -> Vec<Vec<Cell>> {
-    let wrapped = columns
+    let parts: Vec<Vec<String>> = columns
         .iter()
-        .position(|column| column.layout == Layout::Wrapped)
-        .filter(|place| wraps_below || row[*place].width() > widths[*place]);
-    let Some(place) = wrapped else {
-        return vec![line(columns, row, widths)];
-    };
-    let mut first = row.to_vec();
-    let mut lines = Vec::new();
+        .zip(row)
+        .zip(widths)
+        .map(|((column, text), width)| match column.layout {
+            Layout::Wrapped if *width > 0 && text.width() > *width => wrap(text, *width),
+            _ => vec![text.clone()],
+        })
+        .collect();
+    let height = parts.iter().map(Vec::len).max().unwrap_or(1);
+    let mut lines: Vec<Vec<Cell>> = (0..height)
+        .map(|place| {
+            let cells = parts.iter().map(|part| part.get(place).cloned());
+            let cells: Vec<String> = cells.map(Option::unwrap_or_default).collect();
+            line(columns, &cells, widths)
+        })
+        .collect();
     if wraps_below {
         let room = width.unwrap_or(usize::MAX).saturating_sub(INDENT).max(1);
-        first[place].clear();
-        lines.push(line(columns, &first, widths));
+        let below = columns
+            .iter()
+            .rposition(|column| column.layout == Layout::Wrapped);
         // A missing value gets no line.
-        let rest = match row[place].as_str() {
-            "-" => Vec::new(),
-            text => wrap(text, room),
+        let text = below.map_or("-", |place| row[place].as_str());
+        let rest = if text == "-" {
+            Vec::new()
+        } else {
+            wrap(text, room)
         };
         lines.extend(
             rest.into_iter()
@@ -116,15 +127,6 @@ fn lines_of(
                     }]
                 }),
         );
-        return lines;
-    }
-    let mut parts = wrap(&row[place], widths[place]).into_iter();
-    first[place] = parts.next().unwrap_or_default();
-    lines.push(line(columns, &first, widths));
-    for part in parts {
-        let mut next = vec![String::new(); row.len()];
-        next[place] = part;
-        lines.push(line(columns, &next, widths));
     }
     lines
 }
@@ -296,5 +298,48 @@ mod tests {
         let rows = rows.map(|row| row.map(ToOwned::to_owned).to_vec());
         let lines = text(&render(&columns, false, &rows, Some(32), "2026"));
         assert_eq!(lines[..2], ["a rule with a long title", "rule"]);
+    }
+
+    #[test]
+    fn a_condition_is_wrapped_and_its_evidence_is_below() {
+        let wrapped = ColumnLayout {
+            title: "",
+            layout: Layout::Wrapped,
+            optional: 0,
+        };
+        let columns = [
+            ColumnLayout {
+                layout: Layout::Number,
+                ..wrapped
+            },
+            wrapped,
+            wrapped,
+        ];
+        let render_at = |width| {
+            let rows = [
+                ["9", "it is a loop", ""].map(ToOwned::to_owned).to_vec(),
+                ["16", "domains are restricted", "of evil.example"]
+                    .map(ToOwned::to_owned)
+                    .to_vec(),
+            ];
+            text(&render(&columns, false, &rows, width, "2026"))
+        };
+        assert_eq!(
+            render_at(Some(20)),
+            [
+                " 9  it is a loop",
+                "16  domains are",
+                "    restricted",
+                "      of",
+                "      evil.example"
+            ]
+        );
+        assert_eq!(
+            render_at(None),
+            [
+                " 9  it is a loop",
+                "16  domains are restricted  of evil.example"
+            ]
+        );
     }
 }

@@ -1,8 +1,26 @@
-//! `[access]` and `[portal.access]`: the first revision of the access settings.
+//! `[access]` and `[portal.access]`: the first revision of the access settings; and all settings in a file of their
+//! own, as `vestibule access export` writes them.
 
-use crate::access::{Key, Overrides, Settings, Value};
+use crate::access::{AccessSettings, Key, Overrides, Settings, Value};
 use crate::config::document::TomlSection;
-use crate::domain::GroupName;
+use crate::domain::{GroupName, PortalName};
+
+/// Reads a file with access settings only.
+pub(in crate::config) fn document(root: &TomlSection<'_>) -> AccessSettings {
+    let mut settings = AccessSettings {
+        site: site(root),
+        ..AccessSettings::default()
+    };
+    let portals = root.section("portal").subsections("[portal.NAME]");
+    for (name, section) in portals {
+        let name = PortalName::parse(name)
+            .map_err(|cause| section.refuse(cause))
+            .ok();
+        let own = overrides(section);
+        settings.portals.extend(name.map(|name| (name, own)));
+    }
+    settings
+}
 
 pub(super) fn site(section: &TomlSection<'_>) -> Settings {
     let mut settings = Settings::default();

@@ -1,6 +1,6 @@
 //! One reader for each section of the file. A condition on two sections is checked in the later one.
 
-mod access;
+pub(super) mod access;
 mod canary;
 mod destination;
 mod digest;

@@ -179,7 +179,8 @@ pub(crate) fn check_operator_may_release(tx: &Tx, n: i64, what: &str, now: Milli
     let Some((until, status, is_verified)) = found else {
         return Ok(());
     };
-    let until = until.timestamp();
+    // To the second, as `customers show` and the page of the refusal show it.
+    let until = format!("{:.0}", until.timestamp());
     let what = format!("{what} was discarded by the person (\"This was not me\")");
     Err(StoreError::NotAllowed(match status {
         AccountStatus::Active if is_verified => format!(

@@ -98,17 +98,8 @@ pub fn transfer(
 ) -> Result<Transferred> {
     let (source, target) = (from.driver(), to.driver());
     source.check_schema()?;
-    // A store of an older version is not migrated.
-    if to.exists() {
-        let (found, known) = target.schema()?;
-        if found > 0 && found < known {
-            return Err(refuse_taken(to));
-        }
-    }
-    target.create()?;
-    target.migrate()?;
-    let writer = target.open_copy_writer()?;
-    prepare_target(&*target, &*writer, from, to, now)?;
+    let name_target = |error| name_full_disk(to, error);
+    let writer = create_target(&*target, from, to, now).map_err(name_target)?;
     let next_number = close_source(&*source, from, to, now)?;
 
     let reader = source.open_copy_reader()?;
@@ -120,14 +111,45 @@ pub fn transfer(
         all: 2 * count(tx, &tables)?,
         progress: &mut progress,
     };
-    copy(tx, &*target, &*writer, &tables, next_number, &mut count)?;
-    compare_invariants(tx, &*target)?;
+    copy(tx, &*target, &*writer, &tables, next_number, &mut count).map_err(name_target)?;
+    compare_invariants(tx, &*target).map_err(name_target)?;
     reader.end_reading()?;
-    remove_mark(&*writer)?;
+    remove_mark(&*writer).map_err(name_target)?;
     Ok(Transferred {
         tables: tables.len(),
         rows: count.all / 2,
     })
+}
+
+/// Creates the target, unless an earlier transfer did, and marks it as one that is being filled.
+fn create_target(
+    target: &dyn Driver,
+    from: &Location,
+    to: &Location,
+    now: Timestamp,
+) -> Result<Box<TargetSession>> {
+    // A store of an older version is not migrated.
+    if to.exists() {
+        let (found, known) = target.schema()?;
+        if found > 0 && found < known {
+            return Err(refuse_taken(to));
+        }
+    }
+    target.create()?;
+    target.migrate()?;
+    let writer = target.open_copy_writer()?;
+    prepare_target(target, &*writer, from, to, now)?;
+    Ok(writer)
+}
+
+/// Names the target if its disk is full: the source may be a file, too.
+fn name_full_disk(to: &Location, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Full(_) => {
+            StoreError::open(to, "the disk is full; make room and repeat the transfer")
+        }
+        error => error,
+    }
 }
 
 /// Progress of a transfer, in rows.

@@ -1,21 +1,23 @@
 //! `/access`: the settings that decide who may write to a portal. Every change makes a new revision; its
 //! answer lists the changes and the warnings.
 
+use std::path::Path;
+
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::api_route::{Call, Serve};
 use super::input::{Body, Query};
 use super::output::{ApiJson, ListBody};
-use super::problem::Problem;
+use super::problem::{Problem, ProblemKind};
 use super::setting_values::{SettingValues, patterns};
-use super::values::{Age, Limit, address, check_number};
+use super::values::{Limit, PointInTime, address, check_number};
 use crate::access::{AccessSettings, Assignment, Key};
+use crate::config::parse_access_settings;
 use crate::domain::{DomainPattern, PortalName};
 use crate::operations::{
     AccessView, AddressVerdict, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged,
     Simulation, change_settings, compare_revisions, decide_address, input_for, list_revisions,
-    parse_settings,
 };
 use crate::store::{Revision, WhatIf};
 
@@ -169,7 +171,7 @@ pub(super) struct Draft {
     /// The portal's settings instead of the site's.
     portal: Option<PortalName>,
     /// Decide the messages since then again; 30 days by default.
-    since: Option<Age>,
+    since: Option<PointInTime>,
     /// Maximum number of domains and of messages that are listed.
     #[serde(default)]
     limit: Limit,
@@ -186,7 +188,10 @@ pub(super) async fn simulate(
     let draft = with(&before, portal.as_ref(), &assignments)?;
     let what = WhatIf {
         draft: draft.clone(),
-        since: wanted.since.unwrap_or(Age::days(30)).ago(),
+        since: wanted
+            .since
+            .unwrap_or(PointInTime::days_ago(30))
+            .timestamp(),
         portal: None,
         domain: None,
         most: wanted.limit.rows(),
@@ -285,7 +290,8 @@ pub(super) async fn apply(
     call: Call,
     Body(file): Body<SettingsFile>,
 ) -> Result<ApiJson<SettingsChanged>, Problem> {
-    let draft = parse_settings(&file.toml).map_err(|error| Problem::of_field("toml", error))?;
+    let draft = parse_access_settings(&file.toml, Path::new("toml"))
+        .map_err(|errors| Problem::new(ProblemKind::Refused, errors.to_string()))?;
     for portal in draft.portals.keys() {
         call.app.portal(Some(portal.clone()))?;
     }

@@ -8,8 +8,8 @@ use super::api_route::{Call, Serve};
 use super::input::{At, Body, IdOrAddress, Query};
 use super::output::{ApiJson, Created, ListBody};
 use super::problem::Problem;
-use super::values::Limit;
-use crate::domain::{Account, AccountKind, AccountStatus, EmailAddress, PortalName, Timestamp};
+use super::values::{Limit, PointInTime};
+use crate::domain::{Account, AccountKind, AccountStatus, EmailAddress, PortalName};
 use crate::operations::{
     CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer, warning_about,
 };
@@ -31,9 +31,11 @@ pub(super) struct CustomerQuery {
     /// Only accounts that our mail cannot reach.
     undeliverable: bool,
     /// Only accounts made since then.
-    since: Option<Timestamp>,
+    #[param(inline)]
+    since: Option<PointInTime>,
     /// Only accounts made before then.
-    until: Option<Timestamp>,
+    #[param(inline)]
+    until: Option<PointInTime>,
     /// The newest first, instead of by address.
     newest_first: bool,
     /// Maximum number of accounts.
@@ -53,8 +55,8 @@ pub(super) async fn list(
         domain: filter.domain,
         search: filter.search,
         undeliverable: filter.undeliverable,
-        created_after: filter.since,
-        created_before: filter.until,
+        created_after: filter.since.map(PointInTime::timestamp),
+        created_before: filter.until.map(PointInTime::timestamp),
         order: filter.newest_first.then_some(ListOrder::NewestFirst),
         page: filter.limit.page(filter.after),
     };

@@ -7,8 +7,8 @@ use super::api_route::{Call, Serve};
 use super::input::{At, Query};
 use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
-use super::values::{Limit, address};
-use crate::domain::{DestinationName, HOOK_EVENTS, Timestamp};
+use super::values::{Limit, PointInTime, address};
+use crate::domain::{DestinationName, HOOK_EVENTS};
 use crate::operations::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
 use crate::store::{FailedCall, FailedCallFilter};
 
@@ -47,9 +47,11 @@ pub(super) struct FailedCallQuery {
     #[param(example = "request.released")]
     event: Option<String>,
     /// Only calls made since then.
-    since: Option<Timestamp>,
+    #[param(inline)]
+    since: Option<PointInTime>,
     /// Only calls made before then.
-    until: Option<Timestamp>,
+    #[param(inline)]
+    until: Option<PointInTime>,
     /// Maximum number of calls.
     #[param(inline)]
     limit: Limit,
@@ -76,8 +78,8 @@ pub(super) async fn list_failed_calls(
         hook,
         account: account.map(|text| address("account", text)).transpose()?,
         event: filter.event,
-        since: filter.since,
-        until: filter.until,
+        since: filter.since.map(PointInTime::timestamp),
+        until: filter.until.map(PointInTime::timestamp),
         page: filter.limit.page(filter.after),
     };
     Ok(store.failed_calls(filter).await?.into())

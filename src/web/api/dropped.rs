@@ -7,10 +7,8 @@ use super::api_route::Call;
 use super::input::{At, Body, MaybeBody, Query};
 use super::output::{ApiJson, ListBody};
 use super::problem::{Problem, ProblemBody};
-use super::values::{Age, Limit};
-use crate::domain::{
-    DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
-};
+use super::values::{Limit, PointInTime};
+use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
 use crate::operations::{
     DroppedMessage, MAX_BULK_ITEMS, RecoveryOutcome, Tally, list_recoverable, order_by_time,
     recover as decide_again, recover_many as decide_many_again, release_dropped,
@@ -30,9 +28,11 @@ pub(super) struct DroppedQuery {
     #[param(example = "bob@acme.example")]
     sender: Option<String>,
     /// Only messages received since then.
-    since: Option<Timestamp>,
+    #[param(inline)]
+    since: Option<PointInTime>,
     /// Only messages received before then.
-    until: Option<Timestamp>,
+    #[param(inline)]
+    until: Option<PointInTime>,
     /// The oldest first.
     oldest_first: bool,
     /// Maximum number of messages.
@@ -51,8 +51,8 @@ pub(super) async fn list(
         verdict: Some(Verdict::Dropped),
         reason: filter.reason,
         portal: call.app.listed_portal(filter.portal).await?,
-        received_after: filter.since,
-        received_before: filter.until,
+        received_after: filter.since.map(PointInTime::timestamp),
+        received_before: filter.until.map(PointInTime::timestamp),
         order: order_by_time(filter.oldest_first),
         page: filter.limit.page(filter.after),
         ..LedgerFilter::default()
@@ -71,9 +71,9 @@ pub(super) async fn list(
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RankingQuery {
-    /// Only messages since then; 30 days by default.
+    /// Only messages received since then; 30 days by default.
     #[param(inline)]
-    since: Option<Age>,
+    since: Option<PointInTime>,
     /// Maximum number of domains.
     #[param(inline)]
     limit: Limit,
@@ -85,7 +85,7 @@ pub(super) async fn domains(
     call: Call,
     Query(query): Query<RankingQuery>,
 ) -> Result<ListBody<DroppedDomain>, Problem> {
-    let since = query.since.unwrap_or(Age::days(30)).ago();
+    let since = query.since.unwrap_or(PointInTime::days_ago(30)).timestamp();
     let page = query.limit.page(query.after);
     Ok(call.app.store.dropped_domains(since, page).await?.into())
 }

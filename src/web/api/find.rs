@@ -7,8 +7,8 @@ use super::api_route::Call;
 use super::input::Query;
 use super::output::ApiJson;
 use super::problem::Problem;
-use super::values::Limit;
-use crate::domain::{Account, PortalName, Reason, Timestamp, Verdict};
+use super::values::{Limit, PointInTime};
+use crate::domain::{Account, PortalName, Reason, Verdict};
 use crate::operations::{self, FoundMessage};
 use crate::store::FindFilter;
 
@@ -21,9 +21,11 @@ pub(super) struct Search {
     #[param(min_length = 1, max_length = 1000, example = "vpn miller@corp")]
     q: String,
     /// Only messages received since then.
-    since: Option<Timestamp>,
+    #[param(inline)]
+    since: Option<PointInTime>,
     /// Only messages received before then.
-    until: Option<Timestamp>,
+    #[param(inline)]
+    until: Option<PointInTime>,
     #[param(inline)]
     verdict: Option<Verdict>,
     #[param(inline)]
@@ -64,8 +66,8 @@ pub(super) async fn find(
     }
     let filter = FindFilter {
         search_text: search.q,
-        since: search.since,
-        until: search.until,
+        since: search.since.map(PointInTime::timestamp),
+        until: search.until.map(PointInTime::timestamp),
         verdict: search.verdict,
         reason: search.reason,
         portal: call.app.listed_portal(search.portal).await?,

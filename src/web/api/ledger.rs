@@ -7,8 +7,8 @@ use super::api_route::Call;
 use super::input::{At, Query};
 use super::output::{ApiJson, ListBody, Raw};
 use super::problem::Problem;
-use super::values::Limit;
-use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict};
+use super::values::{Limit, PointInTime};
+use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Verdict};
 use crate::operations::{self, Explanation, bare_message_id, explain_entry, order_by_time};
 use crate::store::{LedgerFilter, Page};
 
@@ -28,9 +28,11 @@ pub(super) struct LedgerQuery {
     /// With or without its angle brackets.
     message_id: Option<String>,
     /// Only messages received since then.
-    since: Option<Timestamp>,
+    #[param(inline)]
+    since: Option<PointInTime>,
     /// Only messages received before then.
-    until: Option<Timestamp>,
+    #[param(inline)]
+    until: Option<PointInTime>,
     /// The oldest first.
     oldest_first: bool,
     /// Maximum number of entries.
@@ -54,8 +56,8 @@ pub(super) async fn list(
             .as_deref()
             .map(bare_message_id)
             .map(str::to_owned),
-        received_after: filter.since,
-        received_before: filter.until,
+        received_after: filter.since.map(PointInTime::timestamp),
+        received_before: filter.until.map(PointInTime::timestamp),
         order: order_by_time(filter.oldest_first),
         page: filter.limit.page(filter.after),
         ..LedgerFilter::default()

@@ -7,8 +7,8 @@ use super::api_route::Call;
 use super::input::Query;
 use super::output::ListBody;
 use super::problem::Problem;
-use super::values::{Limit, address};
-use crate::domain::{QueuedMailState, Timestamp};
+use super::values::{Limit, PointInTime, address};
+use crate::domain::QueuedMailState;
 use crate::store::{QueuedMail, QueuedMailFilter};
 
 #[derive(Default, Deserialize, IntoParams)]
@@ -23,9 +23,11 @@ pub(super) struct WaitingMailQuery {
     #[param(inline)]
     state: Option<QueuedMailState>,
     /// Only mail requested since then. A list limited to a period is in the order in which its mail was requested.
-    since: Option<Timestamp>,
+    #[param(inline)]
+    since: Option<PointInTime>,
     /// Only mail requested before then.
-    until: Option<Timestamp>,
+    #[param(inline)]
+    until: Option<PointInTime>,
     /// Maximum number of mails.
     #[param(inline)]
     limit: Limit,
@@ -41,8 +43,8 @@ pub(super) async fn list(
     let filter = QueuedMailFilter {
         account: account.map(|text| address("account", text)).transpose()?,
         state: filter.state,
-        since: filter.since,
-        until: filter.until,
+        since: filter.since.map(PointInTime::timestamp),
+        until: filter.until.map(PointInTime::timestamp),
         page: filter.limit.page(filter.after),
     };
     Ok(call.app.store.queued_mail(filter).await?.into())

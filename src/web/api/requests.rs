@@ -8,8 +8,8 @@ use super::api_route::{Call, Serve};
 use super::input::{At, Body, Query};
 use super::output::{ApiJson, ListBody, Raw};
 use super::problem::{Problem, ProblemBody};
-use super::values::{Age, Limit, address, check_number};
-use crate::domain::{PortalName, Reason, RequestId, RequestState, Timestamp};
+use super::values::{Age, Limit, PointInTime, address, check_number};
+use crate::domain::{PortalName, Reason, RequestId, RequestState};
 use crate::operations::{
     MAX_BULK_ITEMS, RequestAction, Tally, WaitingCauses, act_on_request, act_on_requests, earlier,
     order_by_time,
@@ -31,9 +31,11 @@ pub(super) struct RequestQuery {
     #[param(inline)]
     reason: Option<Reason>,
     /// Only requests received since then.
-    since: Option<Timestamp>,
+    #[param(inline)]
+    since: Option<PointInTime>,
     /// Only requests received before then.
-    until: Option<Timestamp>,
+    #[param(inline)]
+    until: Option<PointInTime>,
     /// The oldest first.
     oldest_first: bool,
     /// Only requests received longer ago than this.
@@ -60,8 +62,14 @@ pub(super) async fn list(
         portal: call.app.listed_portal(filter.portal).await?,
         account: account.map(|text| address("account", text)).transpose()?,
         reason: filter.reason,
-        received_before: earlier(filter.older_than.map(Age::ago), filter.until),
-        received_after: filter.newer_than.map(Age::ago).max(filter.since),
+        received_before: earlier(
+            filter.older_than.map(Age::ago),
+            filter.until.map(PointInTime::timestamp),
+        ),
+        received_after: filter
+            .newer_than
+            .map(Age::ago)
+            .max(filter.since.map(PointInTime::timestamp)),
         order: order_by_time(filter.oldest_first),
         page: filter.limit.page(filter.after),
     };

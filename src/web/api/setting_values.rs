@@ -58,8 +58,8 @@ impl ToSchema for SettingValues {
     }
 }
 
-/// A group name can stand in a comma-separated list and in a header field.
-const GROUP: &str = "^[!-+.-~-]{1,64}$";
+/// A group name can stand in a header field and in a list that is separated by commas or semicolons.
+const GROUP: &str = "^[!-+.-:<-~-]{1,64}$";
 
 impl SettingValues {
     pub(super) fn assignments(&self) -> Result<Vec<Assignment>, Problem> {
@@ -84,11 +84,12 @@ fn assignment(name: &str, given: Option<&Given>) -> Result<Assignment, Problem> 
                 (1..=64).contains(&group.len())
                     && group
                         .bytes()
-                        .all(|byte| byte.is_ascii_graphic() && byte != b',')
+                        .all(|byte| byte.is_ascii_graphic() && !b",;".contains(&byte))
             };
             if !groups.iter().all(good) {
                 return Err(Problem::bad_input(format!(
-                    "{name}: a group has 1 to 64 printable ASCII characters without a space or comma"
+                    "{name}: a group has 1 to 64 printable ASCII characters without a space, \
+                     comma or semicolon"
                 )));
             }
             Some(Value::Groups(groups.clone()))

@@ -7,8 +7,8 @@ use super::api_route::Call;
 use super::input::Query;
 use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
-use super::values::{Age, Limit};
-use crate::domain::{PortalName, Timestamp};
+use super::values::{Limit, PointInTime};
+use crate::domain::PortalName;
 use crate::operations::{self, Stats};
 use crate::store::{AuditEntry, AuditFilter};
 
@@ -16,9 +16,9 @@ use crate::store::{AuditEntry, AuditFilter};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct StatsQuery {
-    /// Count messages of this period; 7 days by default.
+    /// Count messages received since then; 7 days by default.
     #[param(inline)]
-    since: Option<Age>,
+    since: Option<PointInTime>,
     #[param(inline)]
     portal: Option<PortalName>,
 }
@@ -28,7 +28,7 @@ pub(super) async fn show(
     Query(wanted): Query<StatsQuery>,
 ) -> Result<ApiJson<Stats>, Problem> {
     let portal = call.app.listed_portal(wanted.portal).await?;
-    let since = wanted.since.unwrap_or(Age::days(7)).ago();
+    let since = wanted.since.unwrap_or(PointInTime::days_ago(7)).timestamp();
     let stats = operations::count_messages(&call.app.store, since, portal.as_ref());
     Ok(ApiJson(stats.await?))
 }
@@ -44,9 +44,11 @@ pub(super) struct AuditQuery {
     #[param(example = "request.released")]
     event: Option<String>,
     /// Only actions since then.
-    since: Option<Timestamp>,
+    #[param(inline)]
+    since: Option<PointInTime>,
     /// Only actions before then.
-    until: Option<Timestamp>,
+    #[param(inline)]
+    until: Option<PointInTime>,
     /// Maximum number of entries.
     #[param(inline)]
     limit: Limit,
@@ -61,8 +63,8 @@ pub(super) async fn audit(
     let filter = AuditFilter {
         operator: wanted.operator,
         event: wanted.event,
-        since: wanted.since,
-        until: wanted.until,
+        since: wanted.since.map(PointInTime::timestamp),
+        until: wanted.until.map(PointInTime::timestamp),
         page: wanted.limit.page(wanted.after),
     };
     Ok(call.app.store.audit(filter).await?.into())

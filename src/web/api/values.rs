@@ -1,9 +1,9 @@
-//! Values that several routes take: page sizes and ages.
+//! Values that several routes take: page sizes, ages and times.
 
 use std::time::Duration;
 
 use serde::Deserialize;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -116,6 +116,51 @@ impl PartialSchema for Age {
 
 impl ToSchema for Age {}
 
+/// A time: RFC 3339, or an age, which counts from now.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct PointInTime(Timestamp);
+
+impl PointInTime {
+    pub fn days_ago(days: u64) -> Self {
+        Self(Age::days(days).ago())
+    }
+
+    pub fn timestamp(self) -> Timestamp {
+        self.0
+    }
+}
+
+impl TryFrom<String> for PointInTime {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if let Ok(at) = text.parse() {
+            return Ok(Self(at));
+        }
+        let wrong =
+            format!("{text:?} is not a time; write 2026-11-28T10:00:00Z, or how long ago: 1h30m");
+        let age = Age::try_from(text).map_err(|_| wrong)?;
+        Ok(Self(age.ago()))
+    }
+}
+
+impl PartialSchema for PointInTime {
+    fn schema() -> RefOr<Schema> {
+        let instant = ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::String))
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+        AnyOfBuilder::new()
+            .item(instant)
+            .item(Age::schema())
+            .description(Some("A time (RFC 3339), or how long ago"))
+            .examples(["2026-11-28T10:00:00Z", "3d"])
+            .into()
+    }
+}
+
+impl ToSchema for PointInTime {}
+
 /// Parses an address that stands at `place` of a request.
 pub(super) fn address(place: &str, text: &str) -> Result<EmailAddress, Problem> {
     EmailAddress::parse(text)
@@ -154,6 +199,20 @@ mod tests {
             ("-3d", false),
         ] {
             assert_eq!(Age::try_from(text.to_owned()).is_ok(), good, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_point_in_time_is_a_time_or_an_age() {
+        let read = |text: &str| PointInTime::try_from(text.to_owned());
+        let at = read("2026-11-28T10:00:00Z").map(|at| at.timestamp().as_second());
+        assert_eq!(at, Ok(1_795_860_000));
+        let before = Timestamp::now();
+        let hour_ago = read("1h").expect("an age").timestamp();
+        let minutes = hour_ago.duration_until(before).as_mins();
+        assert!((59..=60).contains(&minutes), "{minutes}");
+        for text in ["", "yesterday", "2026-11-28", "3"] {
+            assert!(read(text).is_err(), "{text:?}");
         }
     }
 

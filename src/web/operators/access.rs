@@ -6,6 +6,7 @@
 //! holds the fields and the revision that they were compared with. If a newer revision exists by then, nothing is
 //! saved.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -21,12 +22,14 @@ use super::save_as::save_as;
 use super::simulate::warning_lines;
 use super::{AppState, when};
 use crate::access::{AccessSettings, Key};
+use crate::config::parse_access_settings;
 use crate::domain::PortalName;
-use crate::operations::{
-    ChangeTerms, block_unlisted, change_settings, list_revisions, parse_settings,
-};
+use crate::operations::{ChangeTerms, block_unlisted, change_settings, list_revisions};
 use crate::store::{Page, Revision, StoreError};
 use crate::web::page::{WebPage, portal_choices};
+
+/// File name of the export.
+const EXPORT: &str = "access.toml";
 
 /// Number of revisions that the page lists.
 const HISTORY: usize = 10;
@@ -185,14 +188,15 @@ pub(super) async fn export(State(app): State<Arc<AppState>>) -> Result<Response,
     let settings = app.store().access().await?.settings;
     let text = toml::to_string(&settings);
     let text = text.map_err(|error| StoreError::Other(error.to_string()))?;
-    Ok(save_as(text.into_bytes(), "access.toml"))
+    Ok(save_as(text.into_bytes(), EXPORT))
 }
 
 impl AppState {
     /// Parses the settings of a file, as the export writes it.
     fn settings_of_file(&self, sent: &Fields) -> Result<AccessSettings, String> {
         let text = sent.exactly("file").unwrap_or_default();
-        let draft = parse_settings(text)?;
+        let draft = parse_access_settings(text, Path::new(EXPORT));
+        let draft = draft.map_err(|errors| errors.to_string())?;
         let config = self.config();
         match draft
             .portals

@@ -68,6 +68,7 @@ impl FieldFault {
     fn of(key: Key, error: KeyError) -> Self {
         let text = match error {
             KeyError::Pattern { cause, .. } => format!("{cause}."),
+            KeyError::Group { cause, .. } => format!("{cause}."),
             error => format!("{error}."),
         };
         Self {

@@ -8,8 +8,9 @@ use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields};
 use super::message::{find, find_account};
+use super::requests::check_seen;
 use crate::access::AccessSettings;
-use crate::domain::{Account, EmailAddress, PortalName, Reason, Role, Verdict};
+use crate::domain::{Account, EmailAddress, PortalName, Reason, RequestState, Role, Verdict};
 use crate::operations::{
     CustomerAction, DenyAction, GrantAction, RequestAction, SenderChoice, act_on_customer,
     act_on_request, deny_access, grant_access, is_recoverable, needs_portal, recover,
@@ -103,6 +104,8 @@ pub(super) async fn act(
         "release" | "discard" | "retry" => {
             let request = entry.request.ok_or(Error::NotFound("request"))?;
             let action = RequestAction::from_name(action).ok_or_else(Error::unknown_action)?;
+            let seen = form.read("seen", RequestState::from_name)?;
+            check_seen(store, action, request, seen).await?;
             act_on_request(store, &config, action, request, by).await?;
             action.outcome()
         }

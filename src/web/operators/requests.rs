@@ -1,6 +1,6 @@
 //! `/requests`: held, released, failed and delivered requests; searches and filters them, and releases,
 //! discards and retries them in bulk. A bulk action asks for confirmation first: the confirmation page holds
-//! exactly the requests that it shows.
+//! exactly the requests that it shows, and their states.
 
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::SignedDuration;
@@ -19,9 +19,10 @@ use crate::domain::{
     Timestamp,
 };
 use crate::operations::{
-    MAX_BULK_ITEMS, Outcomes, RequestAction, Tally, WaitingCauses, act_on_requests, earlier,
+    MAX_BULK_ITEMS, Outcomes, RequestAction, Tally, WaitingCauses, act_on_requests, concerns_item,
+    earlier,
 };
-use crate::store::{Listed, Page as Part, Request, RequestFilter};
+use crate::store::{Listed, Page as Part, Request, RequestFilter, Store, StoreError};
 use crate::web::display::one_line;
 use crate::web::page::WebPage;
 
@@ -221,7 +222,17 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
         return Err(Error::TooLarge);
     }
     let (config, by) = (call.app.config(), call.operator.actor());
-    let outcomes = act_on_requests(call.app.store(), &config, act, ids, &by).await?;
+    let store = call.app.store();
+    let mut outcomes = Outcomes::new();
+    let mut unchanged = Vec::new();
+    for (id, seen) in ids.iter().zip(read_seen_states(&sent, ids.len())?) {
+        match check_seen(store, act, *id, seen).await {
+            Ok(()) => unchanged.push(*id),
+            Err(error) if concerns_item(&error) => outcomes.push((*id, Err(error))),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    outcomes.extend(act_on_requests(store, &config, act, unchanged, &by).await?);
     let tally = Tally::of(&outcomes, |_| true);
     if tally.failed > 0 {
         return Ok(report(&call.operator, act, &tally, &outcomes).into_response());
@@ -234,6 +245,42 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
         .append_pair("count", &tally.done.to_string());
     query.extend_pairs(sent.pick(&FILTER));
     Ok(Redirect::to(&format!("/requests?{}", query.finish())).into_response())
+}
+
+/// Reads the states that the confirmation page showed, in the order of its requests; none for a form without them.
+fn read_seen_states(sent: &Fields, requests: usize) -> Result<Vec<Option<RequestState>>, Error> {
+    let seen: Vec<_> = sent.all("seen").map(RequestState::from_name).collect();
+    if seen.is_empty() {
+        return Ok(vec![None; requests]);
+    }
+    if seen.len() != requests || seen.contains(&None) {
+        let why = "The form does not have one state for each request.";
+        return Err(Error::Malformed(why.to_owned()));
+    }
+    Ok(seen)
+}
+
+/// Checks that a request still has the state that the page showed, so that no operator overrides a decision of another
+/// one without knowing it.
+///
+/// # Errors
+/// `NotAllowed` if it has another state now. A retry is never refused: it overrides nothing.
+pub(super) async fn check_seen(
+    store: &Store,
+    act: RequestAction,
+    id: RequestId,
+    seen: Option<RequestState>,
+) -> Result<(), StoreError> {
+    let Some(seen) = seen.filter(|_| act != RequestAction::Retry) else {
+        return Ok(());
+    };
+    match store.request(id).await? {
+        Some(request) if request.state != seen => Err(StoreError::NotAllowed(format!(
+            "request {id} is {} now, and was {seen} on the page from which you acted",
+            request.state
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Says for each request whether it was changed, or why not.

@@ -6,7 +6,7 @@ use minijinja::{Value, context};
 
 use super::super::display::one_line;
 use super::sso::is_offered;
-use super::{NEW_LINK, WebPage};
+use super::{WebPage, resend};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, PortalName, RequestId, Timestamp, Token};
 use crate::operations::WaitingCauses;
@@ -221,9 +221,9 @@ pub(super) fn expired_link_page(token: &Token) -> WebPage {
     WebPage::new("expired.html", context! { token => token.reveal() })
 }
 
-/// The same where the token is not known: it leads to the form that asks for the address.
+/// The same where the token is not known: the form asks for the address.
 pub(super) fn expired_page_without_token() -> WebPage {
-    WebPage::message("expired.title", &["expired.lead"]).with_links(&[NEW_LINK])
+    resend::form("", None).with(context! { title => "expired.title" })
 }
 
 fn describe(config: &Config, request: &WaitingRequest) -> Value {

@@ -1,6 +1,5 @@
-//! `GET, POST /signup`. The access rules of a domain are public, the existence of an account is not: the
-//! answer depends on the address's domain and the settings alone, and the account is handled after the
-//! answer.
+//! `GET, POST /signup`. The access rules are public, the existence of an account is not: the answer depends on the
+//! address and the settings alone, and the account is handled after the answer.
 
 use std::sync::Arc;
 

@@ -323,9 +323,19 @@ fn a_draft_is_simulated_on_received_mail() {
     let nonsense = harness.write("nonsense.toml", text);
     let refused = harness.run(&["access", "simulate", &nonsense]);
     assert_eq!(refused.status, 2, "{}", refused.err);
-    assert!(
-        refused.err.contains("line 4,") && refused.err.contains("nonsense"),
-        "{}",
-        refused.err
-    );
+    let place = format!("error: {nonsense}:4: external.nonsense: there is no such key");
+    assert!(refused.err.starts_with(&place), "{}", refused.err);
+    let text = "internal.enabled = 1\ninternal.default_groups = [\"a;b\"]\n[external\n";
+    let broken = harness.write("broken.toml", text);
+    let refused = harness.run(&["access", "simulate", &broken]);
+    let place = format!("error: {broken}:3: ");
+    assert!(refused.err.starts_with(&place), "{}", refused.err);
+    let wrong = harness.write("wrong.toml", text.trim_end_matches("[external\n"));
+    let refused = harness.run(&["access", "simulate", &wrong]);
+    for place in [
+        format!("{wrong}:1: internal.enabled: "),
+        format!("{wrong}:2: internal.default_groups: "),
+    ] {
+        assert!(refused.err.contains(&place), "{}", refused.err);
+    }
 }

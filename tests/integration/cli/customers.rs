@@ -102,6 +102,11 @@ fn an_account_from_first_mail_to_blocked() {
             .run(&["customers", "unblock", "ann@corp.example"])
             .shown()
     );
+    let again = harness.run(&["customers", "unblock", "ann@corp.example"]);
+    assert_eq!(
+        again.out,
+        "ann@corp.example was not blocked; it is active\n"
+    );
 }
 
 #[test]

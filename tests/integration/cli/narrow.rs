@@ -67,6 +67,21 @@ fn no_line_is_wider_than_the_terminal() {
 }
 
 #[test]
+fn an_explanation_is_complete_at_60_columns() {
+    let harness = Harness::new();
+    let ledger = harness
+        .receive("eve@elsewhere.example", "")
+        .ledger
+        .to_string();
+    let ran = run_at(&harness, "60", &["explain", &ledger]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert!(!ran.out.contains('…'), "{}", ran.out);
+    for line in ran.out.lines() {
+        assert!(line.chars().count() <= 60, "{line}");
+    }
+}
+
+#[test]
 fn a_list_has_one_line_for_each_row_and_the_subject_gets_the_rest() {
     let harness = installation();
     let ran = run_at(&harness, "80", &["requests", "list"]);

@@ -69,6 +69,15 @@ fn the_filters_select_matching_entries() {
     assert_eq!(tail.next()["ledger"], entry.ledger.to_string());
 }
 
+#[test]
+fn a_portal_that_was_removed_can_be_named() {
+    let harness = Harness::new();
+    let before = harness.receive("ann@corp.example", "");
+    harness.rename_portal("it", "computers");
+    let mut tail = Tail::of(&harness, &["--portal", "it"]);
+    assert_eq!(tail.next()["ledger"], before.ledger.to_string());
+}
+
 /// An entry may be committed after one that arrived later, if the later one was parsed faster.
 #[test]
 fn entries_that_were_committed_late_are_shown() {

@@ -126,6 +126,21 @@ fn a_backup_to_a_full_disk_names_the_copy() {
 }
 
 #[test]
+fn a_transfer_to_a_full_disk_names_the_target() {
+    let helpdesk = HelpDesk::open();
+    let mut harness = Harness::at_rest(&configuration(&helpdesk));
+    let disk = Disk::of(&harness);
+    harness.restart();
+    disk.fill();
+    let target = harness.path("data/target.db");
+    let ran = harness.run(&["transfer", "--to", text(&target)]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    let said = format!("{}: the disk is full", target.display());
+    assert!(ran.err.contains(&said), "{}", ran.err);
+    disk.make_room();
+}
+
+#[test]
 fn mail_is_deferred_while_the_files_are_read_only() {
     let fault = Fault {
         break_it: |harness, _| {

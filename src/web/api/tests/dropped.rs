@@ -123,6 +123,17 @@ async fn a_dropped_message_is_explained_and_recovered() {
         StatusCode::OK,
     );
     assert_eq!(drops["messages"], 2);
+    for path in ["/dropped", "/dropped/domains", "/ledger"] {
+        let by_age = get(&harness, &admin, &format!("{path}?since=1d")).await;
+        let since = format!("{path}?since=2000-01-01T00:00:00Z");
+        let since = get(&harness, &admin, &since).await;
+        let items = object(&since, StatusCode::OK)["items"].clone();
+        assert_eq!(object(&by_age, StatusCode::OK)["items"], items, "{path}");
+    }
+    for (since, messages) in [("2000-01-01T00:00:00Z", 2), ("2100-01-01T00:00:00Z", 0)] {
+        let counts = get(&harness, &admin, &format!("/stats?since={since}")).await;
+        assert_eq!(object(&counts, StatusCode::OK)["messages"], messages);
+    }
 }
 
 #[tokio::test]

@@ -96,7 +96,12 @@ async fn settings_are_applied_from_a_file() {
     );
     let unknown = json!({"toml": "[portals.xx.external]\nrestrict_domains = true\n"});
     let refused = post(&harness, &admin, "/access/apply", unknown).await;
-    is_problem(&refused, StatusCode::UNPROCESSABLE_ENTITY, "refused", "xx");
+    is_problem(
+        &refused,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "refused",
+        "toml:1: portals: there is no such key",
+    );
 }
 
 #[tokio::test]

@@ -89,6 +89,8 @@ async fn a_customer_is_created_shown_and_acted_on_and_the_audit_names_the_operat
         ("event=account.blocked&operator=nobody", 0),
         ("event=account.blocked&since=2000-01-01T00:00:00Z", 1),
         ("event=account.blocked&until=2000-01-01T00:00:00Z", 0),
+        ("event=account.blocked&since=1d", 1),
+        ("event=account.blocked&until=1d", 0),
     ] {
         let path = format!("/audit?{filter}");
         let part = object(&get(&harness, &agent, &path).await, StatusCode::OK);

@@ -23,6 +23,28 @@ fn days_from_now(days: i64) -> String {
 }
 
 #[tokio::test]
+async fn a_list_without_rows_says_if_that_is_because_of_its_filter() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Viewer).await;
+    for (page, text) in [
+        (
+            "/audit?operator=nobody",
+            "No action matches. <a href=\"/audit\">",
+        ),
+        ("/mail", "<p>No mail is waiting.</p>"),
+        ("/mail?state=refused", "<p>No mail was given up.</p>"),
+        (
+            "/mail?account=ann@corp.example",
+            "No mail matches. <a href=\"/mail\">",
+        ),
+        ("/mail?state=claimed", "No mail matches. <a href=\"/mail\">"),
+    ] {
+        let shown = harness.get(&session, page).await;
+        assert!(shown.body.contains(text), "{page}: {}", shown.body);
+    }
+}
+
+#[tokio::test]
 async fn each_list_has_filters_for_time_sender_state_and_reason() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Viewer).await;

@@ -3,12 +3,35 @@
 use axum::http::header::{CONTENT_DISPOSITION, LOCATION};
 
 use super::*;
+use crate::domain::DestinationName;
+use crate::store::DownDestination;
 
 /// The address of the link with this relation.
 fn link(page: &str, relation: &str) -> Option<String> {
     let (before, _) = page.split_once(&format!("\" rel=\"{relation}\""))?;
     let (_, address) = before.rsplit_once("href=\"")?;
     Some(address.replace("&amp;", "&").replace("&#x2f;", "/"))
+}
+
+#[tokio::test]
+async fn a_paused_destination_says_since_when_it_is_down() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Admin).await;
+    let down = DownDestination {
+        name: DestinationName::parse("helpdesk").expect("a name"),
+        since: Timestamp::now(),
+        next_try_at: Timestamp::now(),
+        last_error: "503".to_owned(),
+        is_requested: false,
+    };
+    harness.store.record_down(down).await.expect("recorded");
+    let pause = [("action", "pause"), ("destination", "helpdesk")];
+    for text in [" since <time", ", down since <time"] {
+        let shown = harness.get(&session, "/deliveries").await;
+        let hint = format!("<span class=\"hint\">{text}");
+        assert!(shown.body.contains(&hint), "{text}: {}", shown.body);
+        harness.post(&session, "/deliveries", &pause).await;
+    }
 }
 
 #[tokio::test]

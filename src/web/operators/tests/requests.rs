@@ -122,6 +122,44 @@ async fn bulk_actions_ask_for_confirmation() {
 }
 
 #[tokio::test]
+async fn an_operator_does_not_override_a_decision_that_their_page_did_not_show() {
+    let harness = Harness::open().await;
+    let (agent, admin) = (
+        harness.session(Role::Agent).await,
+        harness.session(Role::Admin).await,
+    );
+    let entry = harness.mail("ann@corp.example", "one").await;
+    let id = entry.ledger.to_string();
+    let page = format!("/messages/{id}");
+    let shown = harness.get(&agent, &page).await;
+    let ask = [("action", "release"), ("ask", "yes"), ("request", &id)];
+    let asked = harness.post(&agent, "/requests", &ask).await;
+    harness.post(&admin, &page, &[("action", "discard")]).await;
+    let release = async |path: &str, body: &str| {
+        let mut form = hidden(body, &format!("action=\"{path}\""));
+        form.push(("action".to_owned(), "release".to_owned()));
+        let form: Vec<_> = form
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        harness.post(&agent, path, &form).await
+    };
+    for (path, body) in [
+        (page.as_str(), shown.body.as_str()),
+        ("/requests", asked.body.as_str()),
+    ] {
+        let refused = release(path, body).await;
+        let why = "is discarded now, and was held on the page";
+        assert!(refused.body.contains(why), "{path}: {}", refused.body);
+        assert_eq!(harness.states().await, [RequestState::Discarded]);
+    }
+    let shown = harness.get(&agent, &page).await;
+    let released = release(&page, &shown.body).await;
+    assert_eq!(released.headers[LOCATION], format!("{page}?done=released"));
+    assert_eq!(harness.states().await, [RequestState::Released]);
+}
+
+#[tokio::test]
 async fn a_request_of_a_blocked_account_can_be_released_but_not_retried() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Agent).await;

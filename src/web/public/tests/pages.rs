@@ -224,6 +224,10 @@ pub(super) fn pages() -> Vec<(String, WebPage)> {
             link_pages::page_if_refused_too_late(&config, &ann, None, false),
         ),
         ("expired".to_owned(), link_pages::expired_link_page(&token)),
+        (
+            "expired-without-token".to_owned(),
+            link_pages::expired_page_without_token(),
+        ),
         ("resend".to_owned(), resend::form("", None)),
         (
             "resend-fault".to_owned(),
@@ -310,6 +314,18 @@ fn only_the_page_of_a_verified_link_offers_an_objection() {
         let html = rendered(&page, &Language::default());
         assert_eq!(html.contains(r#"value="not-me""#), expected, "{html}");
     }
+}
+
+#[test]
+fn an_expired_link_without_its_token_leads_to_the_form_for_the_address() {
+    let page = link_pages::expired_page_without_token();
+    let html = rendered(&page, &Language::default());
+    assert!(html.contains("<h1>This link has expired</h1>"), "{html}");
+    assert!(
+        html.contains("Enter the address that you wrote from"),
+        "{html}"
+    );
+    assert!(html.contains(r#"name="email""#), "{html}");
 }
 
 #[test]

@@ -200,6 +200,7 @@ fn find_unused(tx: &Tx, limit: usize) -> Result<Vec<(i64, String)>> {
 pub(crate) fn write_batch(tx: &Tx, batch: Batch) -> Result<WorkStep<usize>> {
     let mut slice = TimeSlice::of(usize::MAX);
     let (mut done, mut more, mut words) = (0, batch.more, HashMap::new());
+    let mut last = None;
     let mut again = batch.again.into_iter();
     let mut next = batch.next.into_iter();
     let mut unused = batch.unused.into_iter();
@@ -223,8 +224,12 @@ pub(crate) fn write_batch(tx: &Tx, batch: Batch) -> Result<WorkStep<usize>> {
             } else {
                 more = true;
             }
-            advance(tx, entry.n)?;
+            last = Some(entry.n);
         }
+    }
+    // Entries have ascending numbers, so one update records all of them.
+    if let Some(n) = last {
+        advance(tx, n)?;
     }
     Ok(slice.step(done, more))
 }

@@ -213,6 +213,31 @@ async fn unused_words_are_removed_while_new_messages_wait() {
 }
 
 #[tokio::test]
+async fn a_step_records_its_progress_once() {
+    let mail = Mail::new();
+    mail.record_strangers(1, 20).await;
+    mail.run("CREATE TABLE recorded (ledger INTEGER)").await;
+    mail.run(
+        "CREATE TRIGGER progress AFTER UPDATE ON search_progress
+         BEGIN INSERT INTO recorded VALUES (NEW.ledger); END",
+    )
+    .await;
+    // A slow machine needs several steps.
+    let mut expected = Vec::new();
+    let mut done = 0;
+    while done < 20 {
+        let step = mail.store.index_entries(100).await.expect("indexed");
+        done += i64::try_from(step.done).expect("few");
+        expected.push(done);
+    }
+    let recorded = mail
+        .store
+        .read(|tx| tx.all::<i64>("SELECT ledger FROM recorded ORDER BY rowid", &[]));
+    assert_eq!(recorded.await.expect("numbers"), expected);
+    assert_eq!(mail.store.not_indexed().await.expect("counted"), 0);
+}
+
+#[tokio::test]
 async fn an_entry_that_changed_is_counted_until_it_is_indexed_again() {
     let mail = Mail::new();
     mail.record(MAILS).await;

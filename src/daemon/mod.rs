@@ -76,7 +76,7 @@ impl Daemon {
         let (checker, checking) = watch::channel(checker(&config)?);
         let templates = Arc::new(Templates::load(config.verification.templates.as_deref())?);
         let store = opening::open(&config, &listeners).await?;
-        let checked = housekeeping::check_clock(&store).await;
+        let clock = housekeeping::check_clock(&store).await;
         let started_at = Timestamp::now();
         node::record_start(&config, &store, started_at).await;
         let (config, watching) = watch::channel(Arc::new(config));
@@ -93,7 +93,7 @@ impl Daemon {
             workers: Stage::default(),
             _lock: lock,
         };
-        daemon.start_workers(&watching, &templates, checked, started_at)?;
+        daemon.start_workers(&watching, &templates, clock, started_at)?;
         daemon.start_pages(&watching, &templates, listeners.http, listeners.admin);
         daemon.start_intake(
             &watching,

@@ -275,13 +275,7 @@ fn opendmarc_prepends_its_results() {
             "Another envelope.",
             "authentication_failed",
         ),
-        // OpenDMARC cannot parse these, and adds no result.
-        (
-            partner,
-            "[IT <ceo@forged.example>",
-            "An open bracket.",
-            "authentication_failed",
-        ),
+        // OpenDMARC cannot parse this, and adds no result.
         (
             partner,
             "\")\" (,) <ceo@forged.example>",

@@ -190,8 +190,8 @@ async fn what_others_put_under_tmp_is_neither_opened_nor_changed() {
         std::os::unix::fs::symlink(file, place).expect("a symbolic link");
     };
     let link_hard = |file: &Path, place: &Path| fs::hard_link(file, place).expect("a hard link");
-    let put: [&dyn Fn(&Path, &Path); 3] = [&make_pipe, &link, &link_hard];
-    for put in put {
+    let puts: [fn(&Path, &Path); 3] = [make_pipe, link, link_hard];
+    for put in puts {
         let home = tempfile::tempdir().expect("a folder");
         let [tmp, new, cur] = ["tmp", "new", "cur"].map(|folder| home.path().join(folder));
         for folder in [&tmp, &new, &cur] {

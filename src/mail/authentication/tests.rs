@@ -120,7 +120,12 @@ fn a_skipped_check_is_no_result() {
     assert!(!found.passes() && !found.fails());
     // Without a sender there is no domain that the result could be about.
     let raw = format!("Authentication-Results: mx.corp.example; dmarc=skipped\r\n{RECEIVED}");
-    let found = authentication(&Header::of(raw.as_bytes()), Some("mx.corp.example"), None);
+    let found = authentication(
+        &Header::of(raw.as_bytes()),
+        Some("mx.corp.example"),
+        None,
+        false,
+    );
     assert_eq!((found.dmarc, found.fault), (None, None));
 }
 

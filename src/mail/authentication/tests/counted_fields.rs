@@ -115,7 +115,7 @@ fn results_of_amazon_ses_do_not_count() {
     ] {
         let raw = format!("{above}{results}From: ann@corp.example\r\n\r\n");
         let header = Header::of(raw.as_bytes());
-        let found = authentication(&header, Some("amazonses.com"), Some(&sender));
+        let found = authentication(&header, Some("amazonses.com"), Some(&sender), false);
         assert_eq!((found.dmarc, found.spf, found.dkim), (None, None, None));
         assert_eq!(found.fault, fault);
         assert!(found.evidence.is_some(), "explain shows the field");
@@ -126,7 +126,7 @@ fn results_of_amazon_ses_do_not_count() {
 fn without_a_pinned_id_nothing_counts() {
     let raw = b"Authentication-Results: mx.corp.example; dmarc=pass\r\n";
     assert_eq!(
-        authentication(&Header::of(raw), None, None),
+        authentication(&Header::of(raw), None, None, false),
         Authentication::default()
     );
 }

@@ -57,7 +57,6 @@ const USES: &[(&str, &[&str])] = &[
             "mail",
             "observe",
             "outbound",
-            "server_trust",
             "store",
             "templates",
         ],

@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::TransportError;
 use crate::config::{SmtpSecurity, SmtpServer};
-use crate::server_trust::{ServerTrust, system_authorities};
+use crate::outbound::tls;
 
 /// Encryption of the connections to a server.
 pub(super) enum Encryption {
@@ -45,7 +45,7 @@ impl Encryption {
         };
         Ok(match server.security {
             SmtpSecurity::None => Self::None,
-            SmtpSecurity::Tls => Self::Implicit(ImplicitTls::new(server).map_err(TransportError)?),
+            SmtpSecurity::Tls => Self::Implicit(ImplicitTls::new(server)?),
             SmtpSecurity::StartTls => Self::StartTls(parameters()?),
             SmtpSecurity::Opportunistic => Self::Opportunistic(parameters()?),
         })
@@ -59,14 +59,11 @@ pub(super) struct ImplicitTls {
 }
 
 impl ImplicitTls {
-    fn new(server: &SmtpServer) -> Result<Self, String> {
-        let trust = if server.verifies_certificate() {
-            ServerTrust::Name(system_authorities())
-        } else {
-            ServerTrust::Anything
-        };
+    fn new(server: &SmtpServer) -> Result<Self, TransportError> {
+        let config = tls::client(server.verifies_certificate());
+        let config = config.map_err(|cause| TransportError(cause.text))?;
         Ok(Self {
-            connector: TlsConnector::from(Arc::new(trust.client_config()?)),
+            connector: TlsConnector::from(Arc::new(config)),
             host: server.host.clone(),
         })
     }

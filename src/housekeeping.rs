@@ -45,23 +45,23 @@ pub async fn check_clock(store: &Store) -> (Clock, Movement) {
     }
 }
 
-/// What a clock that was set back leaves to do: it has left times in the future.
+/// The repair that is pending since the clock was set back, which left times in the future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Owed {
-    Nothing,
-    /// Repairing all times, once the clock is trusted.
-    Repair,
-    /// Making the work due that waits for such a time, at once, and then the repair.
-    HasteAndRepair,
+enum PendingRepair {
+    None,
+    /// Of all times, once the clock is trusted.
+    Times,
+    /// Of the work that waits for such a time, at once; then of all times.
+    WorkAndTimes,
 }
 
-impl Owed {
-    /// What is left to do after a movement.
+impl PendingRepair {
+    /// The pending repair after a movement.
     fn after(self, movement: Movement) -> Self {
         match movement {
             Movement::Steady | Movement::Doubted | Movement::Ahead(_) => self,
-            Movement::Back(_) => Self::Repair,
-            Movement::FarBack(_) => Self::HasteAndRepair,
+            Movement::Back(_) => Self::Times,
+            Movement::FarBack(_) => Self::WorkAndTimes,
         }
     }
 }
@@ -74,10 +74,10 @@ pub async fn run(
     mut movement: Movement,
     shutdown: CancellationToken,
 ) {
-    let mut owed = Owed::Nothing;
+    let mut pending = PendingRepair::None;
     loop {
         let now = config.borrow().clone();
-        if let Err(error) = keep(movement, &mut owed, &now, &store, &shutdown).await {
+        if let Err(error) = keep(movement, &mut pending, &now, &store, &shutdown).await {
             events::fault("housekeeping", &error);
         }
         tokio::select! {
@@ -88,20 +88,20 @@ pub async fn run(
     }
 }
 
-/// Does all work that is due, as far as the clock is trusted, unless another node has this duty. What is `owed` stays so
-/// until it is done, even if the clock is not trusted or the database fails meanwhile.
+/// Does all work that is due, as far as the clock is trusted, unless another node has this duty. A repair stays
+/// `pending` until it is done, even if the clock is not trusted or the database fails meanwhile.
 async fn keep(
     movement: Movement,
-    owed: &mut Owed,
+    pending: &mut PendingRepair,
     config: &Config,
     store: &Store,
     shutdown: &CancellationToken,
 ) -> Result<(), StoreError> {
-    let before = *owed;
-    *owed = before.after(movement);
+    let before = *pending;
+    *pending = before.after(movement);
     let duty = store.hold_duty(Duty::Housekeeping, INTERVAL, Timestamp::now());
     if !duty.await? {
-        *owed = before;
+        *pending = before;
         return Ok(());
     }
     let delays = MaxDelays {
@@ -120,9 +120,9 @@ async fn keep(
         Movement::Steady | Movement::Back(_) => {}
         Movement::Ahead(_) => return Ok(()),
         Movement::Doubted | Movement::FarBack(_) => {
-            if *owed == Owed::HasteAndRepair {
+            if *pending == PendingRepair::WorkAndTimes {
                 store.hasten_work(now, delays, STEP).await?;
-                *owed = Owed::Repair;
+                *pending = PendingRepair::Times;
             }
             return Ok(());
         }
@@ -130,10 +130,10 @@ async fn keep(
     // Checks miss a clock that was wrong only between two of them, but times written meanwhile are in the future.
     let latest = store.latest_time().await?;
     let has_later = latest.is_some_and(|latest| latest > now + clock::BACK);
-    if has_later || *owed != Owed::Nothing {
-        *owed = Owed::Repair;
+    if has_later || *pending != PendingRepair::None {
+        *pending = PendingRepair::Times;
         store.repair_times(now, delays, STEP).await?;
-        *owed = Owed::Nothing;
+        *pending = PendingRepair::None;
     }
     tidy(config, store, shutdown).await
 }

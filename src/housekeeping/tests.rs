@@ -101,20 +101,20 @@ async fn times_are_repaired_when_the_database_is_there_again() {
     let away = folder.path().join("away.db");
     let hour = Duration::from_hours(1);
     for (movement, left) in [
-        (Movement::Back(hour), Owed::Repair),
-        (Movement::FarBack(hour), Owed::HasteAndRepair),
+        (Movement::Back(hour), PendingRepair::Times),
+        (Movement::FarBack(hour), PendingRepair::WorkAndTimes),
     ] {
-        let mut owed = Owed::Nothing;
+        let mut pending = PendingRepair::None;
         std::fs::rename(&path, &away).expect("moved");
-        let kept = keep(movement, &mut owed, &config, &store, &shutdown).await;
+        let kept = keep(movement, &mut pending, &config, &store, &shutdown).await;
         kept.expect_err("the database is gone");
-        assert_eq!(owed, left);
+        assert_eq!(pending, left);
 
         std::fs::rename(&away, &path).expect("moved back");
         let steady = Movement::Steady;
-        let kept = keep(steady, &mut owed, &config, &store, &shutdown).await;
+        let kept = keep(steady, &mut pending, &config, &store, &shutdown).await;
         kept.expect("kept");
-        assert_eq!(owed, Owed::Nothing);
+        assert_eq!(pending, PendingRepair::None);
     }
 }
 
@@ -151,7 +151,7 @@ async fn a_restart_does_not_confirm_a_clock_that_jumped() {
 const MONTH: Duration = Duration::from_hours(30 * 24);
 
 /// The end of a hold that a clock a month from now began, after these checks. The mail for it is due at once.
-async fn end_of_hold(mut owed: Owed, movements: &[Movement]) -> Timestamp {
+async fn end_of_hold(mut pending: PendingRepair, movements: &[Movement]) -> Timestamp {
     let folder = tempfile::tempdir().expect("a folder");
     let (store, config) = open(folder.path()).await;
     let arrival = Arrival {
@@ -161,7 +161,7 @@ async fn end_of_hold(mut owed: Owed, movements: &[Movement]) -> Timestamp {
     store.accept(arrival).await.expect("accepted");
     let shutdown = CancellationToken::new();
     for movement in movements {
-        let kept = keep(*movement, &mut owed, &config, &store, &shutdown).await;
+        let kept = keep(*movement, &mut pending, &config, &store, &shutdown).await;
         kept.expect("the database");
     }
     let (limits, token_ttl) = (config.verification.limits, config.verification.token_ttl);
@@ -184,10 +184,10 @@ async fn a_clock_that_may_be_behind_shortens_no_hold() {
         (&[behind, Movement::Steady], false),
         (&[Movement::Back(MONTH)], false),
     ] {
-        let end = end_of_hold(Owed::Nothing, movements).await;
+        let end = end_of_hold(PendingRepair::None, movements).await;
         assert_eq!(end > month, is_kept, "{movements:?}");
     }
     // The database failed when the clock was set back.
-    let end = end_of_hold(Owed::HasteAndRepair, &[Movement::Doubted]).await;
+    let end = end_of_hold(PendingRepair::WorkAndTimes, &[Movement::Doubted]).await;
     assert!(end > month);
 }

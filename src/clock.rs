@@ -17,6 +17,7 @@ use crate::domain::Timestamp;
 /// Tolerated difference of the clocks between two checks: the clock is slewed, or the machine was briefly
 /// suspended.
 const AHEAD: Duration = Duration::from_hours(1);
+/// Tolerance of a clock that is set back: a smaller step is a correction that leaves no time far in the future.
 pub const BACK: Duration = Duration::from_mins(1);
 
 /// Tolerance at the start, where only the last entry of the ledger is known: mail may pause over a holiday.

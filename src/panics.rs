@@ -1,4 +1,4 @@
-//! Panics as errors: of a future, and the text of any.
+//! Turns panics into errors. In: a future, or the payload of a panic. Out: its result, or the text of the panic.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -132,7 +132,7 @@ impl Key {
     /// Parses a value as typed: `true`, `false`, or a comma-separated list.
     ///
     /// # Errors
-    /// A non-boolean value for a boolean key, an invalid pattern, or what is not the name of a group.
+    /// A non-boolean value for a boolean key, an invalid pattern, or an invalid name of a group.
     pub fn parse_value(self, text: &str) -> Result<Value, KeyError> {
         let items = || {
             text.split(',')

@@ -65,6 +65,7 @@ fn is_of(value: &str, own: &str) -> bool {
 /// Combined results of the fields so far.
 struct Results<'a> {
     sender: Option<&'a Domain>,
+    /// Our MTA may not have found the sender's domain, or its record.
     is_lenient: bool,
     found: Authentication,
     has_dmarc: bool,

@@ -82,8 +82,7 @@ impl Sender {
     }
 
     /// True for a usable sender in a field that some programs cannot parse, or in a domain that some cannot look up.
-    #[must_use]
-    pub fn is_lenient(&self) -> bool {
+    pub(super) fn is_lenient(&self) -> bool {
         matches!(self, Self::Usable { lenient: true, .. })
     }
 

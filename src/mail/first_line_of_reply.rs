@@ -16,7 +16,7 @@ const MAX_LENGTH: usize = 200;
 pub fn first_line(raw: &[u8]) -> Option<String> {
     let structure = Structure::of(&raw[..raw.len().min(MAX_READ)]);
     let parts = ContentParts::of(&structure, MAX_READ);
-    // A plain text of invisible characters has an HTML form that says more.
+    // The HTML form of a plain text is read only if the plain text has nothing but invisible characters.
     parts
         .plain()
         .find_map(|text| line(text.lines()))
@@ -78,6 +78,7 @@ mod tests {
             assert_eq!(first_line(raw.as_bytes()).as_deref(), expected, "{raw}");
         }
     }
+
     /// However the text is encoded, and whatever stands around it.
     #[test]
     fn the_answer_is_read_as_operators_read_it() {

@@ -218,7 +218,7 @@ async fn today(
 }
 
 /// Octets at the beginning of a message that are searched for a spam mark: our MTA puts it on top.
-const TOP: u64 = 256 * 1024;
+const SEARCHED_OCTETS: u64 = 256 * 1024;
 
 /// Permits to search a message. A bulk action decides many at the same time, and only these are in memory.
 static SEARCHES: Semaphore = Semaphore::const_new(4);
@@ -230,7 +230,7 @@ async fn find_spam_mark(
     own: Identity,
 ) -> Result<Option<Evidence>> {
     let _permit = SEARCHES.acquire().await;
-    let Some((_, top)) = store.content(entry.ledger, TOP).await? else {
+    let Some((_, top)) = store.content(entry.ledger, SEARCHED_OCTETS).await? else {
         return Ok(None);
     };
     // Parsing takes time.

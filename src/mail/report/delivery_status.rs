@@ -25,11 +25,11 @@ pub(super) fn read_status(section: &Section, report: &mut Report) {
             forwarded: false,
         };
         let mut reply = None;
-        let mut last = None;
+        let mut final_recipient = None;
         for field in group.fields() {
             read_status_field(&field, &mut recipient, report);
             if field.is("Final-Recipient") {
-                last = last.or_else(|| recipient_address(&field));
+                final_recipient = final_recipient.or_else(|| recipient_address(&field));
             }
             if field.is("Diagnostic-Code") {
                 reply = status_of_diagnostic(&field.text());
@@ -40,12 +40,12 @@ pub(super) fn read_status(section: &Section, report: &mut Report) {
         if recipient.status.as_deref().is_none_or(says_little) && reply.is_some() {
             recipient.status = reply;
         }
-        if let Some(last) = last {
+        if let Some(address) = final_recipient {
             // We sent to the original recipient, if the reporting mail server knows it.
             if recipient.address.is_empty() {
-                recipient.address = last;
+                recipient.address = address;
             } else {
-                recipient.forwarded = !is_one_mailbox(&recipient.address, &last);
+                recipient.forwarded = !is_one_mailbox(&recipient.address, &address);
             }
         }
         if !recipient.address.is_empty() && report.recipients.len() < MAX_RECIPIENTS {

@@ -36,7 +36,7 @@ fn a_destination_that_fails_in_a_row_gets_one_message_at_a_time() {
     assert_eq!(down.capacity(8, 0, at(14)), Capacity::NotBefore(at(15)));
     assert_eq!(down.capacity(8, 0, at(15)), Capacity::For(1));
     assert_eq!(down.capacity(8, 1, at(15)), Capacity::For(0));
-    for (probed, next) in [
+    for (tried, next) in [
         (15, 45),
         (45, 105),
         (105, 225),
@@ -44,9 +44,9 @@ fn a_destination_that_fails_in_a_row_gets_one_message_at_a_time() {
         (465, 765),
         (765, 1065),
     ] {
-        failures.push((probed, unreachable()));
+        failures.push((tried, unreachable()));
         assert_eq!(
-            after(&failures).capacity(8, 0, at(probed)),
+            after(&failures).capacity(8, 0, at(tried)),
             Capacity::NotBefore(at(next))
         );
     }
@@ -134,7 +134,7 @@ fn a_destination_that_asks_for_a_pause_is_down_after_as_many_failures_as_any_oth
 fn a_destination_that_is_down_cannot_ask_for_a_shorter_wait() {
     // The pauses of the first four failures end at once.
     let mut failures: Vec<_> = (0..4).map(|second| (second, asks_for(second))).collect();
-    for (probed, asked, next) in [
+    for (tried, asked, next) in [
         (4, 4, 19),
         // Sent before it was down.
         (5, 5, 19),
@@ -146,11 +146,11 @@ fn a_destination_that_is_down_cannot_ask_for_a_shorter_wait() {
         (110, 115, 300),
         (300, 301, 540),
     ] {
-        failures.push((probed, asks_for(asked)));
+        failures.push((tried, asks_for(asked)));
         assert_eq!(
-            after(&failures).capacity(8, 0, at(probed)),
+            after(&failures).capacity(8, 0, at(tried)),
             Capacity::NotBefore(at(next)),
-            "at {probed}"
+            "at {tried}"
         );
     }
 }

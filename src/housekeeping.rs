@@ -76,6 +76,11 @@ pub async fn run(
 ) {
     let mut pending = PendingRepair::None;
     loop {
+        match movement {
+            Movement::Steady | Movement::Doubted => {}
+            Movement::Ahead(by) => events::clock_jumped("ahead", by),
+            Movement::Back(by) | Movement::FarBack(by) => events::clock_jumped("back", by),
+        }
         let now = config.borrow().clone();
         if let Err(error) = keep(movement, &mut pending, &now, &store, &shutdown).await {
             events::fault("housekeeping", &error);
@@ -110,11 +115,6 @@ async fn keep(
         keep_dropped: config.dropped.keep_content,
         quiet_for: config.verification.quiet_for,
     };
-    match movement {
-        Movement::Steady | Movement::Doubted => {}
-        Movement::Ahead(by) => events::clock_jumped("ahead", by),
-        Movement::Back(by) | Movement::FarBack(by) => events::clock_jumped("back", by),
-    }
     let now = Timestamp::now();
     match movement {
         Movement::Steady | Movement::Back(_) => {}

@@ -10,10 +10,10 @@ use memchr::memmem;
 
 use super::mailbox::AddrSpec;
 
-/// True if some programs cannot parse the value: it has a group, a quoted local part, a comment or blank within the
-/// address or its angle brackets, a quote in a comment, nothing between a comment and another one or a quoted string,
-/// or a square bracket that the display name does not close; or some programs split it at a comma. Also true if some
-/// cannot look up the domain: it has U-labels.
+/// True if some programs cannot parse the value: it has a group, a quoted local part, a comment within the address or
+/// its angle brackets, a blank within the address, a quote in a comment, nothing between a comment and another one or a
+/// quoted string, or a square bracket that the display name does not close; or some programs split it at a comma. Also
+/// true if some cannot look up the domain: it has U-labels.
 pub(super) fn is_rare_form(value: &[u8], address: &AddrSpec) -> bool {
     address.local.starts_with('"')
         || !address.domain.is_ascii()

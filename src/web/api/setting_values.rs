@@ -11,7 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::Problem;
 use crate::access::{Assignment, Key, Settings, Value};
-use crate::domain::DomainPattern;
+use crate::domain::{DomainPattern, GroupName};
 
 /// New values, keyed by setting name; null makes a portal inherit the site's value.
 #[derive(Deserialize)]
@@ -41,7 +41,10 @@ impl PartialSchema for SettingValues {
                     return described.property(key.as_str(), switch);
                 }
                 Value::Domains(_) => item.examples(["partner.example"]),
-                Value::Groups(_) => item.pattern(Some(GROUP)).examples(["staff"]),
+                Value::Groups(_) => item
+                    .pattern(Some(GROUP))
+                    .max_length(Some(GroupName::MAX_LENGTH))
+                    .examples(["staff"]),
             };
             let list = ArrayBuilder::new()
                 .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
@@ -58,8 +61,8 @@ impl ToSchema for SettingValues {
     }
 }
 
-/// A group name can stand in a header field and in a list that is separated by commas or semicolons.
-const GROUP: &str = "^[!-+.-:<-~-]{1,64}$";
+/// Form of a group name; which other characters it must not have is said by [`GroupName`].
+const GROUP: &str = "^[^,;]+$";
 
 impl SettingValues {
     pub(super) fn assignments(&self) -> Result<Vec<Assignment>, Problem> {
@@ -80,19 +83,13 @@ fn assignment(name: &str, given: Option<&Given>) -> Result<Assignment, Problem> 
             Some(Value::Domains(patterns(name, key, domains)?.into()))
         }
         (Value::Groups(_), Some(Given::List(groups))) => {
-            let good = |group: &String| {
-                (1..=64).contains(&group.len())
-                    && group
-                        .bytes()
-                        .all(|byte| byte.is_ascii_graphic() && !b",;".contains(&byte))
-            };
-            if !groups.iter().all(good) {
-                return Err(Problem::bad_input(format!(
-                    "{name}: a group has 1 to 64 printable ASCII characters without a space, \
-                     comma or semicolon"
-                )));
-            }
-            Some(Value::Groups(groups.clone()))
+            let names = groups
+                .iter()
+                .map(|name| GroupName::parse(name).map(String::from));
+            let names = names.collect::<Result<_, _>>();
+            Some(Value::Groups(
+                names.map_err(|error| Problem::of_field(name, error))?,
+            ))
         }
         (Value::Switch(_), Some(_)) => {
             return Err(Problem::bad_input(format!("{name} must be true or false")));

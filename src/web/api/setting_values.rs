@@ -11,7 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::Problem;
 use crate::access::{Assignment, Key, Settings, Value};
-use crate::domain::DomainPattern;
+use crate::domain::{DomainPattern, GroupName};
 
 /// New values, keyed by setting name; null makes a portal inherit the site's value.
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ impl PartialSchema for SettingValues {
                     return described.property(key.as_str(), switch);
                 }
                 Value::Domains(_) => item.examples(["partner.example"]),
-                Value::Groups(_) => item.pattern(Some(GROUP)).examples(["staff"]),
+                Value::Groups(_) => item.examples(["staff"]),
             };
             let list = ArrayBuilder::new()
                 .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
@@ -57,9 +57,6 @@ impl ToSchema for SettingValues {
         "Wanted".into()
     }
 }
-
-/// A group name can stand in a header field and in a list that is separated by commas or semicolons.
-const GROUP: &str = "^[!-+.-:<-~-]{1,64}$";
 
 impl SettingValues {
     pub(super) fn assignments(&self) -> Result<Vec<Assignment>, Problem> {
@@ -80,19 +77,12 @@ fn assignment(name: &str, given: Option<&Given>) -> Result<Assignment, Problem> 
             Some(Value::Domains(patterns(name, key, domains)?.into()))
         }
         (Value::Groups(_), Some(Given::List(groups))) => {
-            let good = |group: &String| {
-                (1..=64).contains(&group.len())
-                    && group
-                        .bytes()
-                        .all(|byte| byte.is_ascii_graphic() && !b",;".contains(&byte))
-            };
-            if !groups.iter().all(good) {
-                return Err(Problem::bad_input(format!(
-                    "{name}: a group has 1 to 64 printable ASCII characters without a space, \
-                     comma or semicolon"
-                )));
-            }
-            Some(Value::Groups(groups.clone()))
+            let names = groups
+                .iter()
+                .map(|group| GroupName::parse(group).map(String::from))
+                .collect::<Result<_, _>>()
+                .map_err(|error| Problem::of_field(name, error))?;
+            Some(Value::Groups(names))
         }
         (Value::Switch(_), Some(_)) => {
             return Err(Problem::bad_input(format!("{name} must be true or false")));

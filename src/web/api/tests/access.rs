@@ -33,7 +33,8 @@ async fn settings_are_shown_changed_compared_and_tried() {
     let late = post(&harness, &admin, "/access/allow", domains).await;
     is_problem(&late, StatusCode::CONFLICT, "settings-changed", "late");
 
-    let set = json!({"settings": {"external.verify": true, "internal.default_groups": ["staff"]}});
+    let set =
+        json!({"settings": {"external.verify": true, "internal.default_groups": ["IT staff"]}});
     let done = object(
         &post(&harness, &admin, "/access/set", set).await,
         StatusCode::OK,
@@ -90,8 +91,8 @@ async fn settings_are_shown_changed_compared_and_tried() {
         (
             "/access/set",
             json!({"settings": {"internal.default_groups": ["a,b"]}}),
-            400,
-            "malformed",
+            422,
+            "refused",
         ),
     ] {
         let answer = post(&harness, &admin, path, body.clone()).await;

@@ -79,7 +79,7 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn parse_with(text: &str, file: &Path, secrets: Secrets) -> Result<Self, ConfigErrors> {
-        let document = Document::new(strip_mark(text), file, secrets);
+        let document = Document::new(strip_byte_order_mark(text), file, secrets);
         read(&document).ok_or_else(|| ConfigErrors::new(document.into_mistakes()))
     }
 }
@@ -90,12 +90,12 @@ impl Config {
 /// # Errors
 /// All mistakes, each with its place.
 pub fn parse_access_settings(text: &str, file: &Path) -> Result<AccessSettings, ConfigErrors> {
-    let document = Document::new(strip_mark(text), file, Secrets::Leave);
+    let document = Document::new(strip_byte_order_mark(text), file, Secrets::Leave);
     read_access_settings(&document).ok_or_else(|| ConfigErrors::new(document.into_mistakes()))
 }
 
 /// Removes a byte order mark (RFC 3629 6), which has no meaning here, but some editors write it.
-fn strip_mark(text: &str) -> &str {
+fn strip_byte_order_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 

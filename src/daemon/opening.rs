@@ -4,7 +4,7 @@
 //! In: a configuration and the sockets. Out: the open store, or the error for which waiting does not help. At first
 //! no connection is accepted: clients wait in the backlog of the sockets, as they do while one process replaces
 //! another. After that, SMTP answers `421`, so that an MTA tries another node or queues the mail; `/healthz`
-//! answers 200, and every other path 503.
+//! answers 200, and every other path 503. After a failed start, clients on systemd's sockets get the same answers.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use super::lists::read_all;
 use super::waiting_causes::WaitingCauses;
 use crate::config::Config;
 use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition, keywords};
-use crate::store::{Listed, Request, RequestFilter, Result, Retried, Store};
+use crate::store::{Listed, Request, RequestFilter, Result, Retried, SeenRequest, Store};
 
 /// Actions on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,32 +57,35 @@ impl RequestAction {
 /// which it waits.
 ///
 /// # Errors
-/// `NotFound`; `NotAllowed` in a state that does not permit the action, beside another copy of the message, and for
-/// a retry of a released request that is not attempted: its account is blocked, its destination is paused, is down or
-/// asked for a pause, or its portal is not in the configuration.
+/// `NotFound`; `NotAllowed` in a state that does not permit the action, for a release or a discard in another state
+/// than the operator saw, beside another copy of the message, and for a retry of a released request that is not
+/// attempted: its account is blocked, its destination is paused, is down or asked for a pause, or its portal is not in
+/// the configuration.
 pub async fn act_on_request(
     store: &Store,
     config: &Config,
     action: RequestAction,
-    id: RequestId,
+    request: impl Into<SeenRequest>,
     by: Actor,
 ) -> Result<Request> {
+    let request = request.into();
     let causes = WaitingCauses::read(store, config).await?;
-    act(store, &causes, action, id, by).await
+    act(store, &causes, action, request, by).await
 }
 
 async fn act(
     store: &Store,
     causes: &WaitingCauses<'_>,
     action: RequestAction,
-    id: RequestId,
+    seen: SeenRequest,
     by: Actor,
 ) -> Result<Request> {
     let now = Timestamp::now();
     let request = match action {
-        RequestAction::Release => store.release_request(id, by, now).await?,
-        RequestAction::Discard => store.discard_request(id, by, now).await?,
-        RequestAction::Retry => match store.retry_request(id, by, now).await? {
+        RequestAction::Release => store.release_request(seen, by, now).await?,
+        RequestAction::Discard => store.discard_request(seen, by, now).await?,
+        // Overrides no decision, whatever state the operator saw.
+        RequestAction::Retry => match store.retry_request(seen.id, by, now).await? {
             Retried::Released(request) => request,
             Retried::AlreadyReleased(request) => match causes.of(&request) {
                 // It is only due as soon as the cause ends.
@@ -102,11 +105,16 @@ pub async fn act_on_requests(
     store: &Store,
     config: &Config,
     action: RequestAction,
-    ids: Vec<RequestId>,
+    requests: Vec<impl Into<SeenRequest>>,
     by: &Actor,
 ) -> Result<Outcomes<RequestId, Request>> {
+    let requests: Vec<SeenRequest> = requests.into_iter().map(Into::into).collect();
     let causes = &WaitingCauses::read(store, config).await?;
-    bulk(ids, |id| act(store, causes, action, id, by.clone())).await
+    let outcomes = bulk(requests, |seen| {
+        act(store, causes, action, seen, by.clone())
+    });
+    let outcomes = outcomes.await?.into_iter();
+    Ok(outcomes.map(|(seen, outcome)| (seen.id, outcome)).collect())
 }
 
 /// Ids of all requests that match, newest first.

@@ -57,9 +57,9 @@ impl Fitting {
         }
     }
 
-    /// Leaves out columns and narrows others until the rows fit. The last wrapped column gets the remaining width.
-    /// The second value is true if that is too little, so that its cells continue below their rows.
-    pub(super) fn fit(&mut self, mut widths: Vec<usize>, width: usize) -> (Vec<usize>, bool) {
+    /// Leaves out columns and narrows others until the rows fit. A wrapped column for which too little width remains
+    /// gets none: its cells continue below their rows.
+    pub(super) fn fit(&mut self, mut widths: Vec<usize>, width: usize) -> Vec<usize> {
         while self.rigid_width(&widths) > width {
             let last = (0..self.columns.len())
                 .filter(|place| self.columns[*place].optional > 0)
@@ -71,21 +71,14 @@ impl Fitting {
                 row.remove(place);
             }
         }
-        if total(&widths) <= width {
-            return (widths, false);
-        }
-        let wraps = self
-            .columns
-            .iter()
-            .rposition(|column| column.layout == Layout::Wrapped);
-        let mut wraps_below = false;
-        if let Some(place) = wraps {
-            let room = width.saturating_sub(total(&widths) - widths[place]);
-            wraps_below = room < MIN_WRAP_WIDTH;
-            widths[place] = if wraps_below { 0 } else { room };
+        for (place, column) in self.columns.iter().enumerate().rev() {
+            if column.layout == Layout::Wrapped && total(&widths) > width {
+                let room = width.saturating_sub(total(&widths) - widths[place]);
+                widths[place] = if room < MIN_WRAP_WIDTH { 0 } else { room };
+            }
         }
         narrow(&self.columns, &mut widths, width);
-        (widths, wraps_below)
+        widths
     }
 
     /// Width of the rows with every text at its minimum, without wrapped columns.

@@ -53,13 +53,12 @@ pub(super) fn render(
         left_out: Vec::new(),
     };
     let mut widths = table.widths();
-    let mut wraps_below = false;
     if let Some(width) = width {
         if total(&widths) > width {
             table.shorten(now_year);
             widths = table.widths();
         }
-        (widths, wraps_below) = table.fit(widths, width);
+        widths = table.fit(widths, width);
     }
     let mut lines = Vec::new();
     if header {
@@ -71,7 +70,7 @@ pub(super) fn render(
         lines.push(line(&table.columns, &titles, &widths));
     }
     for row in &table.rows {
-        lines.extend(lines_of(&table.columns, row, &widths, wraps_below, width));
+        lines.extend(lines_of(&table.columns, row, &widths, width));
     }
     Rendered {
         lines,
@@ -83,13 +82,10 @@ fn lines_of(
     columns: &[ColumnLayout],
     row: &[String],
     widths: &[usize],
-    wraps_below: bool,
     width: Option<usize>,
 ) -> Vec<Vec<Cell>> {
-    let parts: Vec<Vec<String>> = columns
-        .iter()
-        .zip(row)
-        .zip(widths)
+    let values = || columns.iter().zip(row).zip(widths);
+    let parts: Vec<Vec<String>> = values()
         .map(|((column, text), width)| match column.layout {
             Layout::Wrapped if *width > 0 && text.width() > *width => wrap(text, *width),
             _ => vec![text.clone()],
@@ -103,31 +99,25 @@ fn lines_of(
             line(columns, &cells, widths)
         })
         .collect();
-    if wraps_below {
-        let room = width.unwrap_or(usize::MAX).saturating_sub(INDENT).max(1);
-        let below = columns
-            .iter()
-            .rposition(|column| column.layout == Layout::Wrapped);
-        // A missing value gets no line.
-        let text = below.map_or("-", |place| row[place].as_str());
-        let rest = if text == "-" {
-            Vec::new()
-        } else {
-            wrap(text, room)
-        };
-        lines.extend(
-            rest.into_iter()
-                .filter(|text| !text.is_empty())
-                .map(|text| {
-                    vec![Cell {
-                        before: INDENT,
-                        text,
-                        after: 0,
-                        layout: Layout::Wrapped,
-                    }]
-                }),
-        );
-    }
+    let room = width.unwrap_or(usize::MAX).saturating_sub(INDENT).max(1);
+    // A missing value gets no line.
+    let below = values()
+        .filter(|((column, _), width)| column.layout == Layout::Wrapped && **width == 0)
+        .map(|((_, text), _)| text)
+        .filter(|text| *text != "-");
+    lines.extend(
+        below
+            .flat_map(|text| wrap(text, room))
+            .filter(|text| !text.is_empty())
+            .map(|text| {
+                vec![Cell {
+                    before: INDENT,
+                    text,
+                    after: 0,
+                    layout: Layout::Wrapped,
+                }]
+            }),
+    );
     lines
 }
 
@@ -301,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_is_wrapped_and_its_evidence_is_below() {
+    fn each_of_several_wrapped_columns_is_beside_or_below_its_row() {
         let wrapped = ColumnLayout {
             title: "",
             layout: Layout::Wrapped,
@@ -315,30 +305,46 @@ mod tests {
             wrapped,
             wrapped,
         ];
-        let render_at = |width| {
-            let rows = [
-                ["9", "it is a loop", ""].map(ToOwned::to_owned).to_vec(),
-                ["16", "domains are restricted", "of evil.example"]
-                    .map(ToOwned::to_owned)
-                    .to_vec(),
-            ];
+        let render_at = |rows: &[[&str; 3]], width| {
+            let rows: Vec<_> = rows
+                .iter()
+                .map(|row| row.map(ToOwned::to_owned).to_vec())
+                .collect();
             text(&render(&columns, false, &rows, width, "2026"))
         };
+        let rows = [
+            ["9", "it is a loop", ""],
+            [
+                "16",
+                "mail from some domains is restricted",
+                "of evil.example",
+            ],
+        ];
         assert_eq!(
-            render_at(Some(20)),
+            render_at(&rows, Some(30)),
             [
                 " 9  it is a loop",
-                "16  domains are",
+                "16  mail from some domains is",
                 "    restricted",
-                "      of",
-                "      evil.example"
+                "      of evil.example"
             ]
         );
         assert_eq!(
-            render_at(None),
+            render_at(&rows, None),
             [
                 " 9  it is a loop",
-                "16  domains are restricted  of evil.example"
+                "16  mail from some domains is restricted  of evil.example"
+            ]
+        );
+        // No wrapped column becomes too narrow to read, and no other value is cut for it.
+        let rows = [["1234567", "connection refused by the server", "it, hr"]];
+        assert_eq!(
+            render_at(&rows, Some(30)),
+            [
+                "1234567",
+                "      connection refused by",
+                "      the server",
+                "      it, hr"
             ]
         );
     }

@@ -11,6 +11,20 @@ use crate::store::rows::dropped_content::uncount;
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::{Result, Store, StoreError, Topic};
 
+/// A request on which an operator acts, with the state in which they saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenRequest {
+    pub id: RequestId,
+    /// None if unknown: then every state that permits the action will do.
+    pub state: Option<RequestState>,
+}
+
+impl From<RequestId> for SeenRequest {
+    fn from(id: RequestId) -> Self {
+        Self { id, state: None }
+    }
+}
+
 /// Outcome of a retry.
 #[derive(Debug, Clone)]
 pub enum Retried {
@@ -39,6 +53,18 @@ impl Target {
     fn is_failed_and_blocked(&self) -> bool {
         self.state == RequestState::Failed && self.account_status == AccountStatus::Blocked
     }
+
+    /// Checks that the request still has the state in which the operator saw it, so that they do not override a
+    /// decision that they do not know.
+    fn check_seen(&self, seen: SeenRequest) -> Result<()> {
+        match seen.state {
+            Some(state) if state != self.state => Err(StoreError::NotAllowed(format!(
+                "request {} is {} now, and was {state} on the page from which you acted",
+                self.id, self.state
+            ))),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Work<'_> {
@@ -62,8 +88,10 @@ impl Work<'_> {
         request::by_id(self.tx, id)?.ok_or_else(|| StoreError::not_found("request", id))
     }
 
-    fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
+    fn release(&mut self, seen: SeenRequest, by: &Actor, now: Millis) -> Result<Request> {
+        let id = seen.id;
         let target = self.target(id, now)?;
+        target.check_seen(seen)?;
         check_operator_may_release(self.tx, target.n, &format!("request {id}"), now)?;
         if target.stopped && target.in_work {
             return Err(in_progress(id));
@@ -121,10 +149,13 @@ impl Work<'_> {
         self.find(id)
     }
 
-    fn discard(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
+    fn discard(&mut self, seen: SeenRequest, by: &Actor, now: Millis) -> Result<Request> {
+        let id = seen.id;
+        let target = self.target(id, now)?;
+        target.check_seen(seen)?;
         let Target {
             n, state, in_work, ..
-        } = self.target(id, now)?;
+        } = target;
         if state.after(Transition::Discard).is_none() {
             return Err(not_possible(id, state, "discarded"));
         }
@@ -183,26 +214,31 @@ impl Store {
     /// expired, or that is stopped or failed while its account is blocked.
     ///
     /// # Errors
-    /// `NotFound`; `NotAllowed` in a state that cannot be released, if the content or the account is gone, or if a
-    /// copy of the message is held, released or delivered.
+    /// `NotFound`; `NotAllowed` in a state that cannot be released or that the operator did not see, if the content or
+    /// the account is gone, or if a copy of the message is held, released or delivered.
     pub async fn release_request(
         &self,
-        id: RequestId,
+        request: impl Into<SeenRequest>,
         by: Actor,
         now: Timestamp,
     ) -> Result<Request> {
-        self.write(move |work| work.release(id, &by, now.into()))
+        let seen = request.into();
+        self.write(move |work| work.release(seen, &by, now.into()))
             .await
     }
 
     /// Discards a request that is held, failed, or released and not being delivered, for an operator.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotAllowed` in a state that cannot be discarded or that the operator did not see.
     pub async fn discard_request(
         &self,
-        id: RequestId,
+        request: impl Into<SeenRequest>,
         by: Actor,
         now: Timestamp,
     ) -> Result<Request> {
-        self.write(move |work| work.discard(id, &by, now.into()))
+        let seen = request.into();
+        self.write(move |work| work.discard(seen, &by, now.into()))
             .await
     }
 

@@ -41,10 +41,7 @@ impl PartialSchema for SettingValues {
                     return described.property(key.as_str(), switch);
                 }
                 Value::Domains(_) => item.examples(["partner.example"]),
-                Value::Groups(_) => item
-                    .pattern(Some(GROUP))
-                    .max_length(Some(GroupName::MAX_LENGTH))
-                    .examples(["staff"]),
+                Value::Groups(_) => item.examples(["staff"]),
             };
             let list = ArrayBuilder::new()
                 .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
@@ -60,9 +57,6 @@ impl ToSchema for SettingValues {
         "Wanted".into()
     }
 }
-
-/// Form of a group name; which other characters it must not have is said by [`GroupName`].
-const GROUP: &str = "^[^,;]+$";
 
 impl SettingValues {
     pub(super) fn assignments(&self) -> Result<Vec<Assignment>, Problem> {
@@ -85,11 +79,10 @@ fn assignment(name: &str, given: Option<&Given>) -> Result<Assignment, Problem> 
         (Value::Groups(_), Some(Given::List(groups))) => {
             let names = groups
                 .iter()
-                .map(|name| GroupName::parse(name).map(String::from));
-            let names = names.collect::<Result<_, _>>();
-            Some(Value::Groups(
-                names.map_err(|error| Problem::of_field(name, error))?,
-            ))
+                .map(|group| GroupName::parse(group).map(String::from))
+                .collect::<Result<_, _>>()
+                .map_err(|error| Problem::of_field(name, error))?;
+            Some(Value::Groups(names))
         }
         (Value::Switch(_), Some(_)) => {
             return Err(Problem::bad_input(format!("{name} must be true or false")));

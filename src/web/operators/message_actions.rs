@@ -8,7 +8,6 @@ use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields};
 use super::message::{find, find_account};
-use super::requests::check_seen;
 use crate::access::AccessSettings;
 use crate::domain::{Account, EmailAddress, PortalName, Reason, RequestState, Role, Verdict};
 use crate::operations::{
@@ -16,7 +15,7 @@ use crate::operations::{
     act_on_request, deny_access, grant_access, is_recoverable, needs_portal, recover,
     release_dropped,
 };
-use crate::store::{LedgerEntry, Request};
+use crate::store::{LedgerEntry, Request, SeenRequest};
 use crate::web::display::one_line;
 use crate::web::page::portal_choices;
 
@@ -102,10 +101,10 @@ pub(super) async fn act(
             "released"
         }
         "release" | "discard" | "retry" => {
-            let request = entry.request.ok_or(Error::NotFound("request"))?;
+            let id = entry.request.ok_or(Error::NotFound("request"))?;
             let action = RequestAction::from_name(action).ok_or_else(Error::unknown_action)?;
-            let seen = form.read("seen", RequestState::from_name)?;
-            check_seen(store, action, request, seen).await?;
+            let state = form.read("seen", RequestState::from_name)?;
+            let request = SeenRequest { id, state };
             act_on_request(store, &config, action, request, by).await?;
             action.outcome()
         }

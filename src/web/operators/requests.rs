@@ -19,10 +19,9 @@ use crate::domain::{
     Timestamp,
 };
 use crate::operations::{
-    MAX_BULK_ITEMS, Outcomes, RequestAction, Tally, WaitingCauses, act_on_requests, concerns_item,
-    earlier,
+    MAX_BULK_ITEMS, Outcomes, RequestAction, Tally, WaitingCauses, act_on_requests, earlier,
 };
-use crate::store::{Listed, Page as Part, Request, RequestFilter, Store, StoreError};
+use crate::store::{Listed, Page as Part, Request, RequestFilter, SeenRequest};
 use crate::web::display::one_line;
 use crate::web::page::WebPage;
 
@@ -213,26 +212,12 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
     if sent.one("ask").is_some() {
         return ask(&call, &sent, act).await;
     }
-    let ids = sent
-        .all("request")
-        .map(str::parse::<RequestId>)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| Error::Malformed(format!("{error}.")))?;
-    if ids.len() > MAX_BULK_ITEMS {
+    let requests = read_requests(&sent)?;
+    if requests.len() > MAX_BULK_ITEMS {
         return Err(Error::TooLarge);
     }
     let (config, by) = (call.app.config(), call.operator.actor());
-    let store = call.app.store();
-    let mut outcomes = Outcomes::new();
-    let mut unchanged = Vec::new();
-    for (id, seen) in ids.iter().zip(read_seen_states(&sent, ids.len())?) {
-        match check_seen(store, act, *id, seen).await {
-            Ok(()) => unchanged.push(*id),
-            Err(error) if concerns_item(&error) => outcomes.push((*id, Err(error))),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    outcomes.extend(act_on_requests(store, &config, act, unchanged, &by).await?);
+    let outcomes = act_on_requests(call.app.store(), &config, act, requests, &by).await?;
     let tally = Tally::of(&outcomes, |_| true);
     if tally.failed > 0 {
         return Ok(report(&call.operator, act, &tally, &outcomes).into_response());
@@ -247,40 +232,25 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
     Ok(Redirect::to(&format!("/requests?{}", query.finish())).into_response())
 }
 
-/// Reads the states that the confirmation page showed, in the order of its requests; none for a form without them.
-fn read_seen_states(sent: &Fields, requests: usize) -> Result<Vec<Option<RequestState>>, Error> {
-    let seen: Vec<_> = sent.all("seen").map(RequestState::from_name).collect();
-    if seen.is_empty() {
-        return Ok(vec![None; requests]);
+/// Reads the requests of a confirmation page and their states there; without states, for a form that has none.
+fn read_requests(sent: &Fields) -> Result<Vec<SeenRequest>, Error> {
+    let requests = sent
+        .all("request")
+        .map(|id| id.parse::<RequestId>().map(SeenRequest::from))
+        .collect::<Result<Vec<SeenRequest>, _>>()
+        .map_err(|error| Error::Malformed(format!("{error}.")))?;
+    let states: Vec<_> = sent.all("seen").map(RequestState::from_name).collect();
+    if states.is_empty() {
+        return Ok(requests);
     }
-    if seen.len() != requests || seen.contains(&None) {
+    if states.len() != requests.len() || states.contains(&None) {
         let why = "The form does not have one state for each request.";
         return Err(Error::Malformed(why.to_owned()));
     }
-    Ok(seen)
-}
-
-/// Checks that a request still has the state that the page showed, so that no operator overrides a decision of another
-/// one without knowing it.
-///
-/// # Errors
-/// `NotAllowed` if it has another state now. A retry is never refused: it overrides nothing.
-pub(super) async fn check_seen(
-    store: &Store,
-    act: RequestAction,
-    id: RequestId,
-    seen: Option<RequestState>,
-) -> Result<(), StoreError> {
-    let Some(seen) = seen.filter(|_| act != RequestAction::Retry) else {
-        return Ok(());
-    };
-    match store.request(id).await? {
-        Some(request) if request.state != seen => Err(StoreError::NotAllowed(format!(
-            "request {id} is {} now, and was {seen} on the page from which you acted",
-            request.state
-        ))),
-        _ => Ok(()),
-    }
+    let seen = requests.into_iter().zip(states);
+    Ok(seen
+        .map(|(request, state)| SeenRequest { state, ..request })
+        .collect())
 }
 
 /// Says for each request whether it was changed, or why not.

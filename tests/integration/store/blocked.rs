@@ -170,7 +170,7 @@ async fn a_failed_request_of_a_blocked_account_is_not_retried_but_released_alone
         harness.settle(&claims[0], failed, start()).await;
     }
     let by = || operator("root");
-    let release = |request| harness.store.release_request(request, by(), minutes(1));
+    let release = |request: RequestId| harness.store.release_request(request, by(), minutes(1));
     let refusal = release(first).await.expect_err("retry it").to_string();
     assert!(
         refusal.contains("is failed and cannot be released"),

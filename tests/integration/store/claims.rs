@@ -2,7 +2,9 @@
 
 use vestibule::domain::RequestState;
 use vestibule::mail::AuthenticationResult;
-use vestibule::store::{Claim, NextWork, Retried, Settled, Settlement, Store, StoreError, Topic};
+use vestibule::store::{
+    Claim, NextWork, Retried, SeenRequest, Settled, Settlement, Store, StoreError, Topic,
+};
 
 use super::harness::{DAY, Harness, at, mail, minutes, operator, portal, start, to};
 use crate::support::claims::claim_deliveries;
@@ -150,6 +152,37 @@ async fn an_operator_releases_one_held_request() {
     assert_eq!(claims[0].verified, None);
     let again = harness.store.release_request(id, release, at(DAY));
     assert!(matches!(again.await, Err(StoreError::NotAllowed(_))));
+}
+
+#[tokio::test]
+async fn an_operator_acts_only_in_the_state_that_they_saw() {
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let id = entry.request.expect("a request");
+    let seen = |state| SeenRequest {
+        id,
+        state: Some(state),
+    };
+    let discard = |state| {
+        let by = operator("ada");
+        harness.store.discard_request(seen(state), by, minutes(1))
+    };
+    let release = |state| {
+        let by = operator("root");
+        harness.store.release_request(seen(state), by, minutes(2))
+    };
+    let why = |refused: StoreError| refused.to_string();
+    let refused = discard(RequestState::Released).await.map_err(why);
+    let stale = refused.expect_err("it is held");
+    assert!(stale.contains("is held now, and was released"), "{stale}");
+    discard(RequestState::Held).await.expect("discarded");
+    let refused = release(RequestState::Held).await.map_err(why);
+    let stale = refused.expect_err("it is discarded");
+    assert!(stale.contains("is discarded now, and was held"), "{stale}");
+    let released = release(RequestState::Discarded).await.expect("released");
+    assert_eq!(released.state, RequestState::Released);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A copy never causes a message to be lost, and is never delivered twice.
 
 use vestibule::access::AccessSettings;
-use vestibule::domain::{Reason, RequestState, TokenHash, Verdict};
+use vestibule::domain::{Reason, RequestId, RequestState, TokenHash, Verdict};
 use vestibule::mail::{AuthenticationResult, Evidence, Fingerprint};
 use vestibule::store::{Arrival, Recovered, Settlement};
 
@@ -150,13 +150,13 @@ async fn an_operator_does_not_release_a_message_whose_copy_has_a_request() {
         let message = mail("ann@corp.example", "1@x", start());
         harness.accept(message).await.request.expect("a request")
     };
-    let discard = async |request| {
+    let discard = async |request: RequestId| {
         let discarded = harness
             .store
             .discard_request(request, operator("root"), start());
         discarded.await.expect("discarded");
     };
-    let release = async |request| {
+    let release = async |request: RequestId| {
         let released = harness
             .store
             .release_request(request, operator("root"), start());

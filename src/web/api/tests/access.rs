@@ -34,7 +34,7 @@ async fn settings_are_shown_changed_compared_and_tried() {
     is_problem(&late, StatusCode::CONFLICT, "settings-changed", "late");
 
     let set =
-        json!({"settings": {"external.verify": true, "internal.default_groups": ["IT Staff"]}});
+        json!({"settings": {"external.verify": true, "internal.default_groups": ["IT staff"]}});
     let done = object(
         &post(&harness, &admin, "/access/set", set).await,
         StatusCode::OK,

@@ -362,4 +362,4 @@ pub fn fault(place: &str, cause: &dyn Display) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -184,12 +184,13 @@ impl WorkQueue for MailQueue {
                 events::verification_sent(account, address, mail.attempt);
                 MailOutcome::Sent
             }
-            Settlement::Retry { at, cause } if matches!(attempt, AttemptOutcome::Unknown(_)) => {
-                MailOutcome::Unknown { at, cause }
-            }
             Settlement::Retry { at, cause } => {
                 events::verification_deferred(account, address, at, &cause);
-                MailOutcome::Retry { at, cause }
+                if matches!(attempt, AttemptOutcome::Unknown(_)) {
+                    MailOutcome::Unknown { at, cause }
+                } else {
+                    MailOutcome::Retry { at, cause }
+                }
             }
             Settlement::Failed { cause } => {
                 events::verification_bounced(account, Some(address), None, &cause);

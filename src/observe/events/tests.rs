@@ -25,7 +25,8 @@ impl<S: tracing::Subscriber> Layer<S> for Captured {
     }
 }
 
-fn capture(format: LogFormat, redact: bool, run: impl FnOnce()) -> Vec<String> {
+/// The lines of the events that `run` emits.
+pub(crate) fn capture(format: LogFormat, redact: bool, run: impl FnOnce()) -> Vec<String> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let layer = Captured {
         lines: Arc::clone(&lines),

@@ -4,7 +4,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::config::LogFormat;
 use crate::domain::{Actor, EmailAddress, Interface};
+use crate::observe::events::tests::capture;
 use crate::outbound::Cause;
 use crate::store::{CustomerFilter, QueuedMailFilter};
 
@@ -163,9 +165,8 @@ async fn an_address_that_the_relay_does_not_know_gets_no_more_mail() {
     assert_eq!(harness.due(later).await.verification_mails.len(), 1);
 }
 
-#[tokio::test]
-async fn a_refusal_is_retried_on_schedule_and_then_given_up() {
-    let harness = Harness::open(0).await;
+/// The queue of a harness, and a mail of it.
+fn queue_and_task(harness: &Harness) -> (MailQueue, MailTask) {
     let config = Arc::clone(&harness.config);
     let queue = MailQueue(Mailer {
         store: harness.store.clone(),
@@ -173,10 +174,40 @@ async fn a_refusal_is_retried_on_schedule_and_then_given_up() {
         config,
         templates: built_in(),
     });
-    let mut task = MailTask {
+    let task = MailTask {
         mail: sample::verification_mail(),
         tokens: MailTokens::generate().expect("tokens"),
     };
+    (queue, task)
+}
+
+#[tokio::test]
+async fn every_attempt_that_is_retried_is_logged() {
+    let harness = Harness::open(0).await;
+    let (queue, task) = queue_and_task(&harness);
+    let cause = Cause::of_destination("no reply to the content");
+    for attempt in [
+        AttemptOutcome::Retry(cause.clone()),
+        AttemptOutcome::Unknown(cause),
+    ] {
+        let lines = capture(LogFormat::Text, false, || {
+            queue.conclude(&task, Some(&attempt), Timestamp::now());
+        });
+        let [line] = lines.as_slice() else {
+            panic!("one line: {lines:?}");
+        };
+        assert!(line.contains(" WARN verification.deferred "), "{line}");
+        assert!(
+            line.ends_with(" cause=\"no reply to the content\"\n"),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_retried_on_schedule_and_then_given_up() {
+    let harness = Harness::open(0).await;
+    let (queue, mut task) = queue_and_task(&harness);
     let now = Timestamp::now();
     let refusal = AttemptOutcome::Retry(Cause::of_request("RCPT: 554 5.7.1 relay denied"));
     let outcome = queue.conclude(&task, Some(&refusal), now);

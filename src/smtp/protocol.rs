@@ -15,7 +15,7 @@ use super::handler::{DataOutcome, MessageHandler};
 use super::reply::Reply;
 use super::settings::ServerSettings;
 use super::xforward;
-use crate::domain::{Envelope, ForwardedClient, Recipient};
+use crate::domain::{EmailAddress, Envelope, ForwardedClient, Recipient, ReplyToken, Token};
 
 /// Accepts everything: all decisions were made before mailin is asked.
 struct Granted;
@@ -232,7 +232,7 @@ impl<R: MessageHandler> Protocol<R> {
     }
 
     fn refuse_recipient(&self, address: &str) -> Reply {
-        let address = address.to_owned();
+        let address = hide_token(address);
         if self.handler.may_be_elsewhere() {
             Reply::RecipientElsewhere(address)
         } else {
@@ -311,6 +311,19 @@ impl<R: MessageHandler> Protocol<R> {
         self.tls = true;
         self.helo.clear();
         self.reset_transaction();
+    }
+}
+
+/// A refused address for the log, without the token of a reply to a verification mail. Such a token can be valid: the
+/// reply address is that of another node, or was changed since the mail.
+fn hide_token(address: &str) -> String {
+    let is_token = |detail: &str| ReplyToken::parse(detail).is_ok() || Token::parse(detail).is_ok();
+    match EmailAddress::parse(address) {
+        Ok(parsed) if parsed.detail().is_some_and(is_token) => {
+            let mailbox = parsed.without_detail();
+            format!("{}+…@{}", mailbox.local(), mailbox.domain())
+        }
+        _ => address.to_owned(),
     }
 }
 

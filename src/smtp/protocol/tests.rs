@@ -153,6 +153,43 @@ fn an_address_that_another_node_may_know_is_refused_temporarily() {
     assert_eq!(answer.reply.code(), 451);
 }
 
+/// A person replies to an address that the configuration no longer has.
+#[test]
+fn the_token_in_a_refused_address_is_not_logged() {
+    let token = ReplyToken::generate().expect("random bytes").reveal();
+    // In the reply addresses of version 0.1.
+    let older = Token::generate().expect("random bytes").reveal();
+    for (address, logged) in [
+        (
+            format!("confirm+{token}@corp.example"),
+            "confirm+…@corp.example",
+        ),
+        (
+            format!("confirm+{}@corp.example", token.to_uppercase()),
+            "confirm+…@corp.example",
+        ),
+        (
+            format!("confirm+{older}@corp.example"),
+            "confirm+…@corp.example",
+        ),
+        (
+            "hr+printer@corp.example".to_owned(),
+            "hr+printer@corp.example",
+        ),
+        ("no address".to_owned(), "no address"),
+    ] {
+        assert_eq!(hide_token(&address), logged);
+    }
+    let mut protocol = protocol();
+    for line in [&b"HELO mta.example"[..], b"MAIL FROM:<>"] {
+        assert_eq!(protocol.answer(line, false).reply.code(), 250);
+    }
+    let line = format!("RCPT TO:<confirm+{token}@corp.example>");
+    let answer = protocol.answer(line.as_bytes(), false);
+    let logged = "confirm+…@corp.example".to_owned();
+    assert_eq!(answer.reply, Reply::UnknownRecipient(logged));
+}
+
 #[test]
 fn nothing_begins_during_shutdown() {
     let mut protocol = protocol();

@@ -91,13 +91,15 @@ fn is_within(text: &[u8], at: usize, address: &AddrSpec) -> bool {
     }
     let (before, here) = text[..at].split_at(at - local.len());
     let after = &text[at + 1..];
+    // Some programs drop quotes, and join the text before and after them.
+    let is_text = |byte: &&u8| **byte != b'"';
     let continues = |byte: Option<&u8>| byte.is_some_and(|&byte| is_atext(byte));
     here.eq_ignore_ascii_case(local)
         && after
             .get(..domain.len())
             .is_some_and(|after| after.eq_ignore_ascii_case(domain))
-        && !continues(before.last())
-        && !continues(after.get(domain.len()))
+        && !continues(before.iter().rfind(is_text))
+        && !continues(after[domain.len()..].iter().find(is_text))
         // Some programs accept blanks around the dots of an address (RFC 5322 4.4).
         && !before.trim_ascii_end().ends_with(b".")
         && !after[domain.len()..].trim_ascii_start().starts_with(b".")
@@ -207,6 +209,19 @@ mod tests {
             "x@(ann@corp.example)evil.example",
             "<(ann@corp.example)x@evil.example>",
             "Ann <x@evil.example(ann@corp.example)>",
+            // Comments within comments and escaped parentheses, for a program that ends the comment at the first `)`.
+            "(a (b) ann@corp.example) x@evil.example",
+            "(a (b (c)) ann@corp.example) x@evil.example",
+            "(\\) ann@corp.example) x@evil.example",
+            "x@evil.example (\\),ann@corp.example)",
+            "x@evil.example (\"ann@corp.example)",
+            "\"q\\\"\" <x@evil.example> (\\_\"ann@corp.example)",
+            // Words without a blank, for a program that does not take them for a name.
+            "\"ann@corp.example\"(a) \"b\" <x@evil.example>",
+            "(ann@corp.example)(a) \"b\" <x@evil.example>",
+            "\"ann@corp.example a\"b\"\" <x@evil.example>",
+            "\"a\" (ann@corp.example). <x@evil.example>",
+            "\"a\" (ann@corp.example) .b <x@evil.example>",
             // A line of blanks, for a program that ends the header there.
             "\"ann@corp.example\"\r\n \r\n <x@evil.example>",
             "\"ann@corp.example\"\n\t\n <x@evil.example>",
@@ -221,6 +236,9 @@ mod tests {
             "\"<x@evil.example> <ann@corp.example>\" <x@evil.example>",
             "\"<annx@evil.example>\" <x@evil.example>",
             "\"<x@evil.example.org>\" <x@evil.example>",
+            "\"x@evil.example\".org: x@evil.example;",
+            "\"x@evil.example\"s: x@evil.example;",
+            "ann\"x@evil.example\": x@evil.example;",
             "\"<x@evil.example .corp.example>\" <x@evil.example>",
             "\"<ann. x@evil.example>\" <x@evil.example>",
             "=?utf-8?q?=3Cx=40evil.example_=2Ecorp.example=3E?= <x@evil.example>",
@@ -237,6 +255,10 @@ mod tests {
             "\"ann@corp.example via Docs\" <x@partner.example>",
             "=?utf-8?q?J=C3=B6rg_-_ann=40corp.example_via_Docs?= <x@partner.example>",
             "x@partner.example (ann@corp.example)",
+            "\"Ann\" (ann@corp.example) <x@partner.example>",
+            "Ann Q. Lee (ann@corp.example) <x@partner.example> (IT)",
+            "\"Ann \\\"ann@corp.example\\\"\" <x@partner.example>",
+            "Ann (IT (x)) <x@partner.example>",
             "\"Lee, Ann (ann@corp.example)\" <x@partner.example>",
             // The sender's own address.
             "\"x@partner.example\" <x@partner.example>",

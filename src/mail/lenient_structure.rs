@@ -7,15 +7,16 @@ use super::mailbox::is_atext;
 /// programs truncate a longer one, or fold it anywhere, even within its address.
 pub(super) const MAX_LINE: usize = 980;
 
-/// True if the value has a square bracket or a group's colon outside of quotes, a comment in angle brackets, a fold in
-/// a quoted string or comment, a line of blanks, another line end anywhere, or words with an uncertain end: some
-/// programs then search it for an address, or read only a part of it.
+/// True if the value has a square bracket, a group's colon or a second `@` outside of quotes, a comment in angle
+/// brackets, a fold in a quoted string or comment, a line of blanks, another line end anywhere, or words with an
+/// uncertain end: some programs then search it for an address, or read only a part of it.
 pub(super) fn is_read_differently(value: &[u8]) -> bool {
-    let mut is_in_brackets = false;
+    let (mut is_in_brackets, mut has_at) = (false, false);
     let is_structured = with_nesting(value).any(|(at, byte, is_nested)| match byte {
         b'\r' => false,
         b'\n' => is_nested || begins_with_blank_line(&value[at + 1..]),
         b'[' | b']' | b':' => !is_nested,
+        b'@' if !is_nested => std::mem::replace(&mut has_at, true),
         b'<' | b'>' if !is_nested => {
             is_in_brackets = byte == b'<';
             false
@@ -26,17 +27,18 @@ pub(super) fn is_read_differently(value: &[u8]) -> bool {
     is_structured || has_uncertain_words(value)
 }
 
-/// True if a comment contains a parenthesis, quote or backslash, if no blank separates a quoted string from a word or a
-/// comment, or a comment from another one, or if a word begins with a dot.
+/// True if a comment contains a parenthesis, quote or backslash, or a quoted string a backslash, if no blank separates
+/// a quoted string from a word or a comment, or a comment from another one, or if a word begins with a dot.
 ///
-/// Some programs end such a comment elsewhere or take the text around it for one word, and others search for an address.
+/// Some programs end the comment or string elsewhere, or take the text around it for one word, or search for an
+/// address.
 fn has_uncertain_words(value: &[u8]) -> bool {
     let mut last = (b' ', Place::Outside);
     with_places(value).any(|(_, byte, place)| {
         let (before, was) = std::mem::replace(&mut last, (byte, place));
         let is_after_delimiter = was != Place::Outside;
         match (place, byte) {
-            (Place::Comment, b'(' | b'"' | b'\\') => true,
+            (Place::Comment, b'(' | b'"' | b'\\') | (Place::QuotedString, b'\\') => true,
             (Place::Outside, b'"') => is_after_delimiter || before == b'.' || is_atext(before),
             (Place::Outside, b'(') => is_after_delimiter,
             (Place::Outside, b'.') => is_after_delimiter || !is_atext(before),
@@ -108,12 +110,14 @@ mod tests {
             ("<a@b.example> (Ann)", false),
             ("a(Ann)@b.example", false),
             ("(Ann)a@b.example(IT)", false),
-            ("\"Ann \\\"IT\\\" (x)\" Q. Lee.<a@b.example>", false),
+            ("\"Ann (x) a@b.example\" Q. Lee.<a@b.example>", false),
             ("\"Ann\"<a@b.example>", false),
             ("<\"a\"@b.example>", false),
             ("a@b.example (Ann (IT))", true),
             ("a@b.example (Ann :-\\))", true),
             ("a@b.example (Ann \"IT\")", true),
+            ("\"Ann \\\"IT\\\"\" <a@b.example>", true),
+            ("a@b.example <a@b.example>", true),
             ("(Ann)(IT) <a@b.example>", true),
             ("\"Ann\"(IT) <a@b.example>", true),
             ("(IT)\"Ann\" <a@b.example>", true),

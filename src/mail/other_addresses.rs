@@ -91,18 +91,17 @@ fn is_within(text: &[u8], at: usize, address: &AddrSpec) -> bool {
     }
     let (before, here) = text[..at].split_at(at - local.len());
     let after = &text[at + 1..];
-    // Some programs drop quotes, and join the text before and after them.
-    let is_text = |byte: &&u8| **byte != b'"';
-    let continues = |byte: Option<&u8>| byte.is_some_and(|&byte| is_atext(byte));
+    // Some programs drop quotes, and blanks after the address, and join the text around them.
+    let is_text = |byte: &&u8| **byte != b'"' && !byte.is_ascii_whitespace();
+    let continues = |byte: Option<&u8>| byte.is_some_and(|&byte| byte == b'.' || is_atext(byte));
     here.eq_ignore_ascii_case(local)
         && after
             .get(..domain.len())
             .is_some_and(|after| after.eq_ignore_ascii_case(domain))
-        && !continues(before.iter().rfind(is_text))
+        && !continues(before.iter().rfind(|byte| **byte != b'"'))
         && !continues(after[domain.len()..].iter().find(is_text))
         // Some programs accept blanks around the dots of an address (RFC 5322 4.4).
         && !before.trim_ascii_end().ends_with(b".")
-        && !after[domain.len()..].trim_ascii_start().starts_with(b".")
 }
 
 /// True if a reader could find more addresses than this number in an unfolded value: it decodes encoded-words first,
@@ -216,6 +215,10 @@ mod tests {
             "x@evil.example (\\),ann@corp.example)",
             "x@evil.example (\"ann@corp.example)",
             "\"q\\\"\" <x@evil.example> (\\_\"ann@corp.example)",
+            // An escaped quote, for a program that ends the quoted string there.
+            "\"a\\\", ann@corp.example, \\\"b\" <x@evil.example>",
+            // An address that is its own name, for a program that splits what it cannot parse at commas.
+            "(a, ann@corp.example, )x@evil.example <x@evil.example>",
             // Words without a blank, for a program that does not take them for a name.
             "\"ann@corp.example\"(a) \"b\" <x@evil.example>",
             "(ann@corp.example)(a) \"b\" <x@evil.example>",
@@ -238,6 +241,8 @@ mod tests {
             "\"<x@evil.example.org>\" <x@evil.example>",
             "\"x@evil.example\".org: x@evil.example;",
             "\"x@evil.example\"s: x@evil.example;",
+            "\"Ann\r\n x@evil.example s\" <x@evil.example>",
+            "=?utf-8?q?x=40evil.example_s=2C?= <x@evil.example>",
             "ann\"x@evil.example\": x@evil.example;",
             "\"<x@evil.example .corp.example>\" <x@evil.example>",
             "\"<ann. x@evil.example>\" <x@evil.example>",
@@ -257,7 +262,7 @@ mod tests {
             "x@partner.example (ann@corp.example)",
             "\"Ann\" (ann@corp.example) <x@partner.example>",
             "Ann Q. Lee (ann@corp.example) <x@partner.example> (IT)",
-            "\"Ann \\\"ann@corp.example\\\"\" <x@partner.example>",
+            "\"Ann \\\"Lee\\\"\" <x@partner.example> (IT, x@partner.example)",
             "Ann (IT (x)) <x@partner.example>",
             "\"Lee, Ann (ann@corp.example)\" <x@partner.example>",
             // The sender's own address.

@@ -67,7 +67,10 @@ fn names_others(text: &str, enclosed: usize, found: &[AddrSpec]) -> bool {
 /// The `@` signs that may be part of an address, with their positions.
 fn ats(text: &str) -> impl Iterator<Item = (usize, char)> {
     let chars = text.char_indices();
-    chars.filter(move |&(at, c)| is_at(c) && has_local_part(&text[..at]))
+    chars.filter(move |&(at, c)| {
+        let (before, after) = (&text[..at], &text[at + c.len_utf8()..]);
+        is_at(c) && (has_local_part(before) || (has_special(before) && begins_with_domain(after)))
+    })
 }
 
 /// False if an `@` after this text is not part of an address, as in `<style>@import`, `Lee, @IT` and `Ann (@ann)`.
@@ -78,6 +81,18 @@ fn has_local_part(before: &str) -> bool {
     }
     let last = before.chars().next_back();
     last.is_some_and(|c| !"<>,;:".contains(c))
+}
+
+/// True if a special character stands before an `@`, which some programs take for a local part within quotes.
+fn has_special(before: &str) -> bool {
+    before.ends_with([',', ';', ':'])
+}
+
+/// True if a name of two labels follows.
+fn begins_with_domain(after: &str) -> bool {
+    let end = after.find(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '.'));
+    let name = &after[..end.unwrap_or(after.len())];
+    name.trim_matches('.').contains('.')
 }
 
 /// True if the `@` at this position is that of the address, with nothing before or after it that would make it another
@@ -215,6 +230,9 @@ mod tests {
             "x@evil.example (\\),ann@corp.example)",
             "x@evil.example (\"ann@corp.example)",
             "\"q\\\"\" <x@evil.example> (\\_\"ann@corp.example)",
+            // A local part that is a special character.
+            "\"x:@corp.example\" [a] <x@evil.example>",
+            "x@evil.example(<:@corp.example>)",
             // An escaped quote, for a program that ends the quoted string there.
             "\"a\\\", ann@corp.example, \\\"b\" <x@evil.example>",
             // An address that is its own name, for a program that splits what it cannot parse at commas.
@@ -284,6 +302,8 @@ mod tests {
             "=?UTF-8?Q?J=C3=B6rg_=28=40joerg=29?= <x@partner.example>",
             "=?UTF-8?B?SsO2cmcgKEBqb2VyZyk=?= <x@partner.example>",
             "=?UTF-8?Q?=40IT=2C_J=C3=B6rg?= <x@partner.example>",
+            "=?UTF-8?Q?J=C3=B6rg=2C_IT=3A=40joerg?= <x@partner.example>",
+            "=?UTF-8?Q?J=C3=B6rg_=28=40joerg.m=29?= <x@partner.example>",
             "=?UTF-8?Q?J=C3=B6rg_M=2C_=40IT?= <x@partner.example>",
             "=?UTF-8?Q?=5B=40IT=5D_J=C3=B6rg?= <x@partner.example>",
             "\u{41C}\u{438}\u{445}\u{430}\u{438}\u{43B} <x@partner.example>",

@@ -67,7 +67,10 @@ fn names_others(text: &str, enclosed: usize, found: &[AddrSpec]) -> bool {
 /// The `@` signs that may be part of an address, with their positions.
 fn ats(text: &str) -> impl Iterator<Item = (usize, char)> {
     let chars = text.char_indices();
-    chars.filter(move |&(at, c)| is_at(c) && has_local_part(&text[..at]))
+    chars.filter(move |&(at, c)| {
+        let (before, after) = (&text[..at], &text[at + c.len_utf8()..]);
+        is_at(c) && (has_local_part(before) || (has_special(before) && begins_with_domain(after)))
+    })
 }
 
 /// False if an `@` after this text is not part of an address, as in `<style>@import`, `Lee, @IT` and `Ann (@ann)`.
@@ -78,6 +81,18 @@ fn has_local_part(before: &str) -> bool {
     }
     let last = before.chars().next_back();
     last.is_some_and(|c| !"<>,;:".contains(c))
+}
+
+/// True if a special character stands before an `@`, which some programs take for a local part within quotes.
+fn has_special(before: &str) -> bool {
+    before.ends_with([',', ';', ':'])
+}
+
+/// True if a name of two labels follows.
+fn begins_with_domain(after: &str) -> bool {
+    let end = after.find(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '.'));
+    let name = &after[..end.unwrap_or(after.len())];
+    name.trim_matches('.').contains('.')
 }
 
 /// True if the `@` at this position is that of the address, with nothing before or after it that would make it another
@@ -91,16 +106,17 @@ fn is_within(text: &[u8], at: usize, address: &AddrSpec) -> bool {
     }
     let (before, here) = text[..at].split_at(at - local.len());
     let after = &text[at + 1..];
-    let continues = |byte: Option<&u8>| byte.is_some_and(|&byte| is_atext(byte));
+    // Some programs drop quotes, and blanks after the address, and join the text around them.
+    let is_text = |byte: &&u8| **byte != b'"' && !byte.is_ascii_whitespace();
+    let continues = |byte: Option<&u8>| byte.is_some_and(|&byte| byte == b'.' || is_atext(byte));
     here.eq_ignore_ascii_case(local)
         && after
             .get(..domain.len())
             .is_some_and(|after| after.eq_ignore_ascii_case(domain))
-        && !continues(before.last())
-        && !continues(after.get(domain.len()))
+        && !continues(before.iter().rfind(|byte| **byte != b'"'))
+        && !continues(after[domain.len()..].iter().find(is_text))
         // Some programs accept blanks around the dots of an address (RFC 5322 4.4).
         && !before.trim_ascii_end().ends_with(b".")
-        && !after[domain.len()..].trim_ascii_start().starts_with(b".")
 }
 
 /// True if a reader could find more addresses than this number in an unfolded value: it decodes encoded-words first,
@@ -207,6 +223,26 @@ mod tests {
             "x@(ann@corp.example)evil.example",
             "<(ann@corp.example)x@evil.example>",
             "Ann <x@evil.example(ann@corp.example)>",
+            // Comments within comments and escaped parentheses, for a program that ends the comment at the first `)`.
+            "(a (b) ann@corp.example) x@evil.example",
+            "(a (b (c)) ann@corp.example) x@evil.example",
+            "(\\) ann@corp.example) x@evil.example",
+            "x@evil.example (\\),ann@corp.example)",
+            "x@evil.example (\"ann@corp.example)",
+            "\"q\\\"\" <x@evil.example> (\\_\"ann@corp.example)",
+            // A local part that is a special character.
+            "\"x:@corp.example\" [a] <x@evil.example>",
+            "x@evil.example(<:@corp.example>)",
+            // An escaped quote, for a program that ends the quoted string there.
+            "\"a\\\", ann@corp.example, \\\"b\" <x@evil.example>",
+            // An address that is its own name, for a program that splits what it cannot parse at commas.
+            "(a, ann@corp.example, )x@evil.example <x@evil.example>",
+            // Words without a blank, for a program that does not take them for a name.
+            "\"ann@corp.example\"(a) \"b\" <x@evil.example>",
+            "(ann@corp.example)(a) \"b\" <x@evil.example>",
+            "\"ann@corp.example a\"b\"\" <x@evil.example>",
+            "\"a\" (ann@corp.example). <x@evil.example>",
+            "\"a\" (ann@corp.example) .b <x@evil.example>",
             // A line of blanks, for a program that ends the header there.
             "\"ann@corp.example\"\r\n \r\n <x@evil.example>",
             "\"ann@corp.example\"\n\t\n <x@evil.example>",
@@ -221,6 +257,11 @@ mod tests {
             "\"<x@evil.example> <ann@corp.example>\" <x@evil.example>",
             "\"<annx@evil.example>\" <x@evil.example>",
             "\"<x@evil.example.org>\" <x@evil.example>",
+            "\"x@evil.example\".org: x@evil.example;",
+            "\"x@evil.example\"s: x@evil.example;",
+            "\"Ann\r\n x@evil.example s\" <x@evil.example>",
+            "=?utf-8?q?x=40evil.example_s=2C?= <x@evil.example>",
+            "ann\"x@evil.example\": x@evil.example;",
             "\"<x@evil.example .corp.example>\" <x@evil.example>",
             "\"<ann. x@evil.example>\" <x@evil.example>",
             "=?utf-8?q?=3Cx=40evil.example_=2Ecorp.example=3E?= <x@evil.example>",
@@ -237,6 +278,10 @@ mod tests {
             "\"ann@corp.example via Docs\" <x@partner.example>",
             "=?utf-8?q?J=C3=B6rg_-_ann=40corp.example_via_Docs?= <x@partner.example>",
             "x@partner.example (ann@corp.example)",
+            "\"Ann\" (ann@corp.example) <x@partner.example>",
+            "Ann Q. Lee (ann@corp.example) <x@partner.example> (IT)",
+            "\"Ann \\\"Lee\\\"\" <x@partner.example> (IT, x@partner.example)",
+            "Ann (IT (x)) <x@partner.example>",
             "\"Lee, Ann (ann@corp.example)\" <x@partner.example>",
             // The sender's own address.
             "\"x@partner.example\" <x@partner.example>",
@@ -257,6 +302,8 @@ mod tests {
             "=?UTF-8?Q?J=C3=B6rg_=28=40joerg=29?= <x@partner.example>",
             "=?UTF-8?B?SsO2cmcgKEBqb2VyZyk=?= <x@partner.example>",
             "=?UTF-8?Q?=40IT=2C_J=C3=B6rg?= <x@partner.example>",
+            "=?UTF-8?Q?J=C3=B6rg=2C_IT=3A=40joerg?= <x@partner.example>",
+            "=?UTF-8?Q?J=C3=B6rg_=28=40joerg.m=29?= <x@partner.example>",
             "=?UTF-8?Q?J=C3=B6rg_M=2C_=40IT?= <x@partner.example>",
             "=?UTF-8?Q?=5B=40IT=5D_J=C3=B6rg?= <x@partner.example>",
             "\u{41C}\u{438}\u{445}\u{430}\u{438}\u{43B} <x@partner.example>",

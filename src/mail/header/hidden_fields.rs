@@ -1,8 +1,8 @@
 //! Fields that some readers see and others do not.
 //!
-//! Some take a bare CR, a form feed or the like for a line end, so a field may follow one, and an empty line of them
-//! may end the header. Some drop control characters from the name of a field. Some append a line that is not a field
-//! to the field above it.
+//! Some take a bare CR, a form feed, a NUL or the like for a line end, so a field may follow one, and an empty line of
+//! them may end the header. Some drop control characters from the name of a field. Some append a line that is not a
+//! field to the field above it.
 
 use super::{Header, Section};
 use crate::mail::lenient_lines::{
@@ -36,7 +36,7 @@ impl Header<'_> {
                     plain = 0;
                     // 0x85 may be part of a letter, such as the Cyrillic х; the letter after it begins no name.
                     let is_in_word = !byte.is_ascii() && next.is_some_and(|next| !next.is_ascii());
-                    if byte == b'\r' || (ends_field(fields, at) && !is_in_word) {
+                    if matches!(byte, b'\r' | 0) || (ends_field(fields, at) && !is_in_word) {
                         hidden |= 1;
                     }
                 }
@@ -122,6 +122,9 @@ mod tests {
             ("Subject: a\r\n b\u{C}From\r\n : b\r\n", true),
             ("Subject: a\u{C}Fr\u{C}om: b\r\n", true),
             ("Subject: a\u{C}\0From: b\r\n", true),
+            ("From: a\r\nSubject: a\0From: b\r\n", true),
+            ("From: a\r\nSubject: a\0\0from : b\r\n", true),
+            ("From: a\r\nSubject: a\0Fromage: b\r\n", false),
             ("Subject: a\u{445}From: b\r\n", true),
             // A fold, another name, and the letters of a word.
             ("Subject: a\u{C} From: b\r\n", false),

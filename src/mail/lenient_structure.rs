@@ -28,18 +28,26 @@ pub(super) fn is_read_differently(value: &[u8]) -> bool {
 }
 
 /// True if a comment contains a parenthesis, quote or backslash, or a quoted string a backslash, if no blank separates
-/// a quoted string from a word or a comment, or a comment from another one, or if a word begins with a dot.
+/// a quoted string from a word or a comment, or a comment from another one, if a quoted string follows a comment, or if
+/// a word begins with a dot.
 ///
 /// Some programs end the comment or string elsewhere, or take the text around it for one word, or search for an
 /// address.
 fn has_uncertain_words(value: &[u8]) -> bool {
     let mut last = (b' ', Place::Outside);
+    let mut is_after_comment = false;
     with_places(value).any(|(_, byte, place)| {
         let (before, was) = std::mem::replace(&mut last, (byte, place));
         let is_after_delimiter = was != Place::Outside;
+        let follows_comment = is_after_comment;
+        if place != Place::Outside || !byte.is_ascii_whitespace() {
+            is_after_comment = place == Place::Comment;
+        }
         match (place, byte) {
             (Place::Comment, b'(' | b'"' | b'\\') | (Place::QuotedString, b'\\') => true,
-            (Place::Outside, b'"') => is_after_delimiter || before == b'.' || is_atext(before),
+            (Place::Outside, b'"') => {
+                is_after_delimiter || follows_comment || before == b'.' || is_atext(before)
+            }
             (Place::Outside, b'(') => is_after_delimiter,
             (Place::Outside, b'.') => is_after_delimiter || !is_atext(before),
             (Place::Outside, _) => was == Place::QuotedString && is_atext(byte),
@@ -121,6 +129,9 @@ mod tests {
             ("(Ann)(IT) <a@b.example>", true),
             ("\"Ann\"(IT) <a@b.example>", true),
             ("(IT)\"Ann\" <a@b.example>", true),
+            ("(IT) \"Ann\" <a@b.example>", true),
+            ("\"Ann\" (IT) \"Lee\" <a@b.example>", true),
+            ("\"Ann\" (IT) Lee <a@b.example>", false),
             ("\"Ann\"\"Lee\" <a@b.example>", true),
             ("Ann\"Lee\" <a@b.example>", true),
             ("\"Ann\"Lee <a@b.example>", true),

@@ -242,6 +242,7 @@ mod tests {
             "(ann@corp.example)(a) \"b\" <x@evil.example>",
             "\"ann@corp.example a\"b\"\" <x@evil.example>",
             "\"a\" (ann@corp.example). <x@evil.example>",
+            "\"ann@corp.example\" (a) \"b\" <x@evil.example>",
             "\"a\" (ann@corp.example) .b <x@evil.example>",
             // A line of blanks, for a program that ends the header there.
             "\"ann@corp.example\"\r\n \r\n <x@evil.example>",

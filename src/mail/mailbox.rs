@@ -25,6 +25,13 @@ impl AddrSpec<'_> {
     pub(super) fn addr_spec(&self) -> String {
         format!("{}@{}", self.local, self.domain)
     }
+
+    /// True if comments or white space stand between the local part, the `@` and the domain in the field. The same
+    /// address may be written without them elsewhere in it.
+    pub(super) fn is_split(&self) -> bool {
+        let end = self.local.as_bytes().as_ptr_range().end;
+        !std::ptr::eq(end.wrapping_add(1), self.domain.as_ptr())
+    }
 }
 
 /// Parses all mailboxes of a field; more than `most` are [`SenderFault::SeveralAuthors`].

@@ -2,8 +2,6 @@
 //!
 //! Takes the value of the field and the addresses that our parsers find in it.
 
-use memchr::memmem;
-
 use super::SenderFault;
 use super::decoded_first::decode_first;
 use super::header::Field;
@@ -24,14 +22,10 @@ pub(super) fn has_other_address(field: &Field, value: &[u8], found: &[AddrSpec])
     if field.value.len() > MAX_LINE {
         return true;
     }
-    // A comment or blanks within an address, which some programs take for a part of it.
-    let is_split = |address: &AddrSpec| {
-        let written = address.addr_spec();
-        memmem::find(value, written.as_bytes()).is_none()
-    };
     let is_searched = is_read_differently(field.value)
         || depends_on_charset(value, found)
-        || found.iter().any(is_split);
+        // Some programs take the comment or the blanks for a part of the address.
+        || found.iter().any(AddrSpec::is_split);
     let text = String::from_utf8_lossy(value);
     (is_searched && (names_others(&text, 0, found) || encoded_words_hide_an_at(value)))
         || delimits_others(value, found)
@@ -221,6 +215,8 @@ mod tests {
             // Comments within the address, for a program that knows none.
             "x(ann@corp.example)@evil.example",
             "x@(ann@corp.example)evil.example",
+            "x(ann@corp.example)@evil.example (x@evil.example)",
+            "x@(ann@corp.example)evil.example (x@evil.example)",
             "<(ann@corp.example)x@evil.example>",
             "Ann <x@evil.example(ann@corp.example)>",
             // Comments within comments and escaped parentheses, for a program that ends the comment at the first `)`.

@@ -64,10 +64,12 @@ fn begins_with_blank_line(text: &[u8]) -> bool {
 
 /// Where an octet is. The first delimiter of a quoted string or comment is outside of it, the last one inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Outside,
     QuotedString,
     Comment,
+    /// After a backslash in a quoted string or comment.
+    Escaped,
 }
 
 /// The octets with their positions; true for those in a quoted string or comment.
@@ -76,17 +78,17 @@ pub(super) fn with_nesting(value: &[u8]) -> impl Iterator<Item = (usize, u8, boo
 }
 
 /// The octets with their positions and places.
-fn with_places(value: &[u8]) -> impl Iterator<Item = (usize, u8, Place)> {
+pub(super) fn with_places(value: &[u8]) -> impl Iterator<Item = (usize, u8, Place)> {
     let (mut is_quoted, mut depth, mut after_backslash) = (false, 0_usize, false);
     value.iter().enumerate().map(move |(at, &byte)| {
-        let place = match (is_quoted, depth) {
-            (true, _) => Place::QuotedString,
-            (false, 0) => Place::Outside,
-            (false, _) => Place::Comment,
+        let place = match (std::mem::take(&mut after_backslash), is_quoted, depth) {
+            (true, ..) => Place::Escaped,
+            (false, true, _) => Place::QuotedString,
+            (false, false, 0) => Place::Outside,
+            (false, false, _) => Place::Comment,
         };
-        let is_escaped = std::mem::take(&mut after_backslash);
         match byte {
-            _ if is_escaped => {}
+            _ if place == Place::Escaped => {}
             b'\\' if place != Place::Outside => after_backslash = true,
             b'"' if depth == 0 => is_quoted = !is_quoted,
             b'(' if !is_quoted => depth += 1,

@@ -6,6 +6,7 @@
 //! hardly write them. A comparison with `OpenDMARC` 1.4 and rspamd 3.4 found no others. A filter that finds the address
 //! may not find the record of a domain in U-labels: `OpenDMARC` 1.4 asks DNS for their octets.
 
+use super::lenient_structure::{Place, with_places};
 use super::mailbox::AddrSpec;
 
 /// True if some programs cannot parse the value: it has a group, a quoted local part, a comment within the address or
@@ -21,27 +22,17 @@ pub(super) fn is_rare_form(value: &[u8], address: &AddrSpec) -> bool {
 }
 
 fn has_rare_structure(value: &[u8]) -> bool {
-    let (mut is_quoted, mut depth, mut is_escaped) = (false, 0_usize, false);
     let (mut is_in_address, mut is_open) = (false, false);
-    let mut last = b' ';
-    for &byte in value {
-        let before = std::mem::replace(&mut last, byte);
-        match byte {
-            _ if std::mem::take(&mut is_escaped) => {}
-            b'\\' if is_quoted || depth > 0 => is_escaped = true,
-            b'"' if depth > 0 => return true,
-            b'"' if is_quoted => is_quoted = false,
-            _ if is_quoted => {}
-            b'(' if depth == 0 && (is_in_address || is_open || before == b')') => return true,
-            b'(' => depth += 1,
-            b')' => depth = depth.saturating_sub(1),
-            _ if depth > 0 => {}
-            b'"' if is_open || before == b')' => return true,
-            b'"' => is_quoted = true,
-            b':' => return true,
-            b'[' | b']' => is_open = byte == b'[',
-            b'<' | b'>' if is_open => return true,
-            b'<' | b'>' => is_in_address = byte == b'<',
+    let mut last = Place::Outside;
+    for (_, byte, place) in with_places(value) {
+        let is_after_comment = std::mem::replace(&mut last, place) == Place::Comment;
+        match (place, byte) {
+            (Place::Comment, b'"') | (Place::Outside, b':') => return true,
+            (Place::Outside, b'(') if is_in_address || is_open || is_after_comment => return true,
+            (Place::Outside, b'"') if is_open || is_after_comment => return true,
+            (Place::Outside, b'<' | b'>') if is_open => return true,
+            (Place::Outside, b'<' | b'>') => is_in_address = byte == b'<',
+            (Place::Outside, b'[' | b']') => is_open = byte == b'[',
             _ => {}
         }
     }
@@ -87,6 +78,7 @@ mod tests {
             ("ann@b\u{fc}cher.example", true),
             ("\"ann\"@corp.example", true),
             ("ann@corp.example (\"x\")", true),
+            ("ann@corp.example (\\\"x\\\")", false),
             ("ann@corp.example (a)(b)", true),
             ("(a)\"b\" <ann@corp.example>", true),
             ("[IT <ann@corp.example>", true),

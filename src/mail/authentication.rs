@@ -28,7 +28,6 @@ pub(super) fn authentication(
 ) -> Authentication {
     let mut results = Results {
         sender,
-        is_lenient,
         found: Authentication::default(),
         has_dmarc: false,
         has_exact_pass: false,
@@ -55,7 +54,7 @@ pub(super) fn authentication(
             }
         }
     }
-    results.finish()
+    results.finish(is_lenient)
 }
 
 fn is_of(value: &str, own: &str) -> bool {
@@ -65,8 +64,6 @@ fn is_of(value: &str, own: &str) -> bool {
 /// Combined results of the fields so far.
 struct Results<'a> {
     sender: Option<&'a Domain>,
-    /// Our MTA may not have found the sender's domain, or its record.
-    is_lenient: bool,
     found: Authentication,
     has_dmarc: bool,
     /// SPF or DKIM passed for exactly the sender's domain.
@@ -198,8 +195,8 @@ impl Results<'_> {
     ///
     /// A record that our MTA did not look up may require exactly the sender's domain (RFC 9989 4.7, `adkim` and
     /// `aspf`), so then no other domain of the organization vouches for the sender.
-    fn finish(mut self) -> Authentication {
-        if self.is_lenient && !self.found.is_dmarc_named() {
+    fn finish(mut self, is_lenient: bool) -> Authentication {
+        if is_lenient && !self.found.is_dmarc_named() {
             self.found.aligned &= self.has_exact_pass;
         }
         if self.has_exact_pass
@@ -256,7 +253,6 @@ pub(crate) fn dmarc_pass_in_arc_results(value: &[u8], instance: u32, domain: &Do
     }
     let mut results = Results {
         sender: Some(domain),
-        is_lenient: false,
         found: Authentication::default(),
         has_dmarc: false,
         has_exact_pass: false,

@@ -39,7 +39,8 @@ pub enum Movement {
     Steady,
     /// It jumped ahead by this much and is not trusted from now on.
     Ahead(Duration),
-    /// It jumped ahead or was set back far earlier, or may have, and is still not trusted.
+    /// It is steady, but not trusted yet: an earlier check found a jump ahead or a long step back, or the start could
+    /// not rule one out.
     Doubted,
     /// It was set back by this much, and is trusted.
     Back(Duration),

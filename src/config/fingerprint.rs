@@ -163,7 +163,7 @@ fn of_endpoint(endpoint: &Endpoint) -> impl Debug {
     )
 }
 
-/// `user` is the one of a password.
+/// `user` is the name in a login by password.
 fn of_server(server: &SmtpServer, user: Option<&str>) -> impl Debug {
     let SmtpServer {
         host,

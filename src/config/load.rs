@@ -122,7 +122,7 @@ fn refuse_syntax(document: &Document<'_>, errors: &[toml::de::Error]) {
                 at,
                 &format!("{DUPLICATE} {key}; write [[{key}]], with two brackets, above each one"),
             ),
-            // A key of the second [portal], which is none of the first.
+            // A key of the second [portal], which the parser adds to the first.
             DUPLICATE if has_list => {}
             DUPLICATE => {
                 document.refuse_text(at, &format!("{DUPLICATE} {key}; keep one of the two"));

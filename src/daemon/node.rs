@@ -14,8 +14,8 @@ use crate::domain::Timestamp;
 use crate::observe::events;
 use crate::store::{NODE_SILENCE, Node, Store};
 
-/// Records a node that may share the store with others, before its hooks are subscribed: a node removes the hooks that
-/// no listed node has.
+/// Records this node if others may share the store. To be called before its hooks are subscribed: a node unsubscribes
+/// the hooks that no listed node has.
 pub async fn record_start(config: &Config, store: &Store, started_at: Timestamp) {
     if store.duty_interval().is_none() {
         return;

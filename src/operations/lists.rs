@@ -24,7 +24,7 @@ pub fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Times
     one.into_iter().chain(other).min()
 }
 
-/// The time that long ago, in the precision of the database, which is coarser than that of our clock.
+/// The time `age` before now, in milliseconds, as the database stores times.
 #[must_use]
 pub fn ago(age: Duration) -> Timestamp {
     let then = Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN);

@@ -66,7 +66,7 @@ pub struct Worker<Q: WorkQueue> {
     actions: Changes,
     /// The state of the destination as operators see it.
     recorded: Option<DownState>,
-    /// Time since which a free slot waits for others. `None` if none does.
+    /// Time at which a free slot began to wait until others are free, too. `None` if none waits.
     free_since: Option<Instant>,
 }
 

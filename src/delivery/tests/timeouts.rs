@@ -1,30 +1,21 @@
-//! Tests of the longest duration of an attempt. A lease is 61 s longer, and `docs/cluster.md` names the sums.
+//! Tests of the longest duration of an attempt. A lease is 61 s longer; `docs/cluster.md` has the sums.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::*;
 use crate::clock::{self, Clock};
-use crate::config::Config;
 use crate::delivery::DestinationClient;
 use crate::delivery::hook_queue::HookQueue;
 use crate::domain::{DestinationName, Timestamp};
 use crate::outbound::queue::WorkQueue;
 use crate::store::Store;
+use crate::verification::tests::sample;
 
-const CONFIGURATION: &str = r#"
-    hostname = "gate.corp.example"
-    data_dir = "/nowhere"
-    [[portal]]
-    name = "it"
-    addresses = ["it-help@corp.example"]
-    destination = "maildir"
+/// Beside the Maildir of the sample.
+const DESTINATIONS_AND_HOOK: &str = r#"
     [destination.smtp]
     type = "smtp"
     url = "smtp://desk.corp.example"
-    [destination.maildir]
-    type = "maildir"
-    path = "/nowhere/maildir"
     [destination.webhook]
     type = "webhook"
     url = "https://desk.corp.example/mail"
@@ -38,20 +29,14 @@ const CONFIGURATION: &str = r#"
     events = ["account.*"]
     url = "https://directory.corp.example/vestibule"
     timeout = "2m"
-    [outgoing]
-    type = "file"
-    dir = "/nowhere/outgoing"
-    [verification]
-    from = "IT Help <no-reply@corp.example>"
 "#;
 
 #[tokio::test]
 async fn an_attempt_ends_within_the_time_from_which_the_lease_follows() {
-    let config = Config::parse(CONFIGURATION, Path::new("/nowhere/vestibule.toml"))
-        .expect("a good configuration");
+    let config = sample::config(DESTINATIONS_AND_HOOK);
     for (name, seconds) in [
         ("smtp", 610),
-        ("maildir", 300),
+        ("helpdesk", 300),
         ("webhook", 130),
         ("command", 130),
     ] {

@@ -38,7 +38,7 @@ async fn refusing(injected: Injected) -> (u16, Arc<Mutex<Vec<String>>>) {
     (port, heard)
 }
 
-/// TLS of a server whose certificate nobody signed but itself.
+/// TLS of a server with a self-signed certificate.
 pub(super) fn acceptor() -> TlsAcceptor {
     let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a key");
     let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.signing_key.serialize_der()));

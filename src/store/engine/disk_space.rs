@@ -17,10 +17,10 @@ const MAX_RESERVE: u64 = 512 * 1024 * 1024;
 /// The reserve is at most the size of the disk divided by this.
 const PARTS: u64 = 20;
 
-/// Free space is low once it is less than this number of reserves, and until it is at least [`NOT_LOW`] again.
+/// Number of reserves below which free space becomes low. It stays low up to [`NOT_LOW`].
 const LOW: u64 = 2;
 
-/// Number of reserves at which free space is not low any more.
+/// Number of reserves at which free space stops being low.
 const NOT_LOW: u64 = 3;
 
 /// Space besides twice the reserve, in octets, that is ample.

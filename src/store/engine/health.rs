@@ -259,11 +259,11 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_becomes_low_is_told_once_and_so_is_its_end() {
+    fn the_start_and_the_end_of_low_space_are_reported_once_each() {
         const MIB: u64 = 1 << 20;
         let health = Health::default();
         let mut watching = health.is_disk_low.subscribe();
-        for (available, told) in [
+        for (available, expected) in [
             (Some(2000 * MIB), None),
             (Some(1000 * MIB), Some(true)),
             (Some(900 * MIB), None),
@@ -276,7 +276,7 @@ mod tests {
             health.record_disk_space(available.map(|available| DiskSpace { total, available }));
             let is_changed = watching.has_changed().expect("open");
             let found = is_changed.then(|| *watching.borrow_and_update());
-            assert_eq!(found, told, "{available:?}");
+            assert_eq!(found, expected, "{available:?}");
         }
     }
 }

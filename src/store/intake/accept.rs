@@ -21,7 +21,7 @@ use crate::store::verification::bounces::note_report;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::notices::{self, NotTaken};
 use crate::store::verification::verification_mail::{Occasion, owe};
-use crate::store::{MailCause, MailKind, Result, Store, Topic};
+use crate::store::{MailCause, MailKind, Result, Store, StoreError, Topic};
 
 impl Store {
     /// Decides and records a message, and returns once the commit is synced. Returns one entry for each part,
@@ -252,8 +252,11 @@ impl PreparedMessage {
     ) -> Result<()> {
         let (Some(portal), Some(sender)) = (&prepared.portal, &prepared.sender) else {
             // Mail to our own addresses, or without a usable sender.
-            debug_assert_eq!(decided.decision.consequence, Consequence::Nothing);
-            return Ok(());
+            if decided.decision.consequence == Consequence::Nothing {
+                return Ok(());
+            }
+            let cause = "a decision without a portal or a sender";
+            return Err(StoreError::Other(cause.to_owned()));
         };
         let (mut account, standing) = (context.account, context.standing);
         if let (Some(account), true) = (

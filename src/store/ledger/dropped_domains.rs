@@ -16,7 +16,7 @@ use crate::store::{Listed, Page, Result, Store};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DroppedDomain {
     pub domain: String,
-    /// Of the newest days, if there are hundreds of thousands of domains.
+    /// Number of messages; only of the newest days if there are hundreds of thousands of domains.
     pub messages: u64,
     /// Number of distinct senders; a lower bound if there are tens of thousands of messages.
     pub people: u64,
@@ -70,8 +70,8 @@ impl RankCursor {
     }
 }
 
-/// Maximum daily counters that a ranking reads, the newest first. Each is of one domain and day, and a flood of forged
-/// senders has as many domains as messages.
+/// Maximum number of daily counters that a ranking reads, the newest first. Each is of one domain and day, and a flood
+/// of forged senders has as many domains as messages.
 const MAX_COUNTERS: usize = 200_000;
 
 /// Domains with their numbers of messages in at most `most` daily counters since a midnight, largest first.

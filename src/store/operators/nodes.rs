@@ -47,8 +47,8 @@ const MAILBOXES: [&str; 2] = [PORTALS, "verification"];
 /// Section of the configuration with the portals.
 const PORTALS: &str = "portal";
 
-/// What other nodes may have that this one lacks, as of its last heartbeat. Until the first one has compared the nodes,
-/// they may have all of it.
+/// State of the other nodes, as of this node's last heartbeat: true if they may have mailboxes or portals that this one
+/// lacks. Until the first heartbeat has compared the nodes, they may.
 #[derive(Debug)]
 pub(crate) struct OtherNodes {
     mailboxes: AtomicBool,
@@ -160,7 +160,7 @@ impl Store {
     }
 
     /// True if another listed node may have portals that this one lacks. A node of another version always may. Reads
-    /// the nodes only if they differed at the last heartbeat, or if this handle records none.
+    /// the nodes only if they differed at the last heartbeat, or if this handle records no heartbeats.
     pub async fn others_may_have_portals(&self, config: &Config) -> Result<bool> {
         if !self.other_nodes.portals.load(Ordering::Relaxed) {
             return Ok(false);

@@ -13,7 +13,7 @@ pub(crate) struct DecidedMessage<'a> {
     /// Number of its ledger entry.
     pub(crate) n: i64,
     pub(crate) ledger: LedgerId,
-    /// `access` drops every message without one.
+    /// Usable sender; `access` drops every message without one.
     pub(crate) sender: &'a EmailAddress,
     pub(crate) portal: &'a PortalName,
     pub(crate) message_id: Option<&'a str>,

@@ -1,7 +1,7 @@
 //! Repair of times that a wrong clock wrote: after the clock was set back, no row keeps a time further ahead
 //! than the daemon ever plans.
 //!
-//! Only with a right clock: with one that is behind, the repair would shorten every hold and every link, and nothing
+//! The repair needs a right clock: with one that is behind, it would shorten every hold and every link, and nothing
 //! could restore them. Work that waits for a time in the future can be made due at once by any clock.
 //!
 //! A due or expiry time becomes the latest time allowed for its kind. The time of a past event becomes that

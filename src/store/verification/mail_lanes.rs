@@ -83,7 +83,7 @@ impl QueuePlace {
     }
 
     /// The flow of a client, and the beginnings that it shares with the other flows of each of its larger
-    /// [networks](client_networks), the smallest network first.
+    /// [networks](client_networks), the smallest network first. A flow without networks shares them only by chance.
     pub(crate) fn networks(self) -> [i64; NETWORKS] {
         std::array::from_fn(|step| self.flow >> (NETWORK_BITS * step))
     }

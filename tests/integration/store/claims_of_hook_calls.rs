@@ -6,7 +6,7 @@ use vestibule::store::{HookCall, Settled, Settlement};
 use super::harness::{Harness, mail, minutes, start};
 
 #[tokio::test]
-async fn hook_calls_are_claimed_in_the_same_way() {
+async fn only_the_last_claim_of_a_hook_call_settles_it() {
     let harness = Harness::open().await;
     let hook = DestinationName::parse("directory").expect("a name");
     let patterns = vec![EventPattern::parse("account.*").expect("a pattern")];

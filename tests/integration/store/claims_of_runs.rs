@@ -41,6 +41,14 @@ async fn round_within(
     round.await.expect("a round")
 }
 
+/// Accepts this number of requests of one sender, and claims a run of up to `requests` of them.
+async fn with_first_run(count: usize, requests: usize) -> (Harness, ClaimRound<Delivery>) {
+    let harness = Harness::open().await;
+    accept_of_bob(&harness, count).await;
+    let first = settle_and_claim(&harness.store, Vec::new(), requests, start()).await;
+    (harness, first)
+}
+
 /// The Message-IDs of each run.
 fn ids(round: &ClaimRound<Delivery>) -> Vec<String> {
     let id = |delivery: &Delivery| {
@@ -50,6 +58,12 @@ fn ids(round: &ClaimRound<Delivery>) -> Vec<String> {
     let runs = round.runs.iter();
     runs.map(|run| run.iter().map(id).collect::<Vec<_>>().join(" "))
         .collect()
+}
+
+/// The numbers of the attempts of the first run.
+fn attempts(round: &ClaimRound<Delivery>) -> Vec<u32> {
+    let run = round.runs[0].iter();
+    run.map(|delivery| delivery.claim.attempt).collect()
 }
 
 fn retry_at(at: jiff::Timestamp) -> Settlement {
@@ -120,9 +134,7 @@ async fn a_round_adds_no_run_after_its_octets() {
 
 #[tokio::test]
 async fn unattempted_requests_of_a_run_wait_behind_the_retried_one() {
-    let harness = Harness::open().await;
-    accept_of_bob(&harness, 4).await;
-    let first = settle_and_claim(&harness.store, Vec::new(), 4, start()).await;
+    let (harness, first) = with_first_run(4, 4).await;
     let claims: Vec<_> = first.runs[0].iter().map(|one| &one.claim).collect();
     let outcomes = vec![
         (claims[0], Settlement::Delivered),
@@ -136,15 +148,12 @@ async fn unattempted_requests_of_a_run_wait_behind_the_retried_one() {
     harness.assert_sound().await;
     let again = settle_and_claim(&harness.store, Vec::new(), 4, minutes(5)).await;
     assert_eq!(ids(&again), ["2 3 4"]);
-    let attempts: Vec<_> = again.runs[0].iter().map(|one| one.claim.attempt).collect();
-    assert_eq!(attempts, [2, 1, 1]);
+    assert_eq!(attempts(&again), [2, 1, 1]);
 }
 
 #[tokio::test]
 async fn after_a_crash_a_run_is_claimed_again_in_order() {
-    let harness = Harness::open().await;
-    accept_of_bob(&harness, 3).await;
-    let lost = settle_and_claim(&harness.store, Vec::new(), 3, start()).await;
+    let (harness, lost) = with_first_run(3, 3).await;
     let again = harness.again();
     again.end_leases(minutes(1)).await.expect("a start");
     harness.assert_sound().await;
@@ -164,9 +173,7 @@ async fn after_a_crash_a_run_is_claimed_again_in_order() {
 
 #[tokio::test]
 async fn a_run_whose_lease_expired_is_taken_over_as_a_whole() {
-    let harness = Harness::open().await;
-    accept_of_bob(&harness, 3).await;
-    let lost = settle_and_claim(&harness.store, Vec::new(), 2, start()).await;
+    let (harness, lost) = with_first_run(3, 2).await;
     let other = harness.store.clone().for_workers();
     let taken = settle_and_claim(&other, Vec::new(), 3, minutes(11)).await;
     assert_eq!(ids(&taken), ["1 2 3"]);
@@ -180,9 +187,7 @@ async fn a_run_whose_lease_expired_is_taken_over_as_a_whole() {
 /// whatever the times of their retries are.
 #[tokio::test]
 async fn retried_requests_stay_in_order() {
-    let harness = Harness::open().await;
-    accept_of_bob(&harness, 3).await;
-    let first = settle_and_claim(&harness.store, Vec::new(), 3, start()).await;
+    let (harness, first) = with_first_run(3, 3).await;
     let claims: Vec<_> = first.runs[0].iter().map(|one| &one.claim).collect();
     let outcomes = vec![
         (claims[0], retry_at(minutes(7))),
@@ -200,16 +205,13 @@ async fn retried_requests_stay_in_order() {
     );
     let again = settle_and_claim(&harness.store, Vec::new(), 3, minutes(7)).await;
     assert_eq!(ids(&again), ["1 2 3"]);
-    let attempts: Vec<_> = again.runs[0].iter().map(|one| one.claim.attempt).collect();
-    assert_eq!(attempts, [2, 2, 2]);
+    assert_eq!(attempts(&again), [2, 2, 2]);
 }
 
 /// The rest of a run whose lease expired is not claimed beside the part that another worker took over.
 #[tokio::test]
 async fn a_run_whose_lease_expired_is_taken_over_in_parts() {
-    let harness = Harness::open().await;
-    accept_of_bob(&harness, 3).await;
-    let lost = settle_and_claim(&harness.store, Vec::new(), 3, start()).await;
+    let (harness, lost) = with_first_run(3, 3).await;
     let other = harness.store.clone().for_workers();
     let head = settle_and_claim(&other, Vec::new(), 1, minutes(11)).await;
     assert_eq!(ids(&head), ["1"]);
@@ -234,9 +236,7 @@ async fn a_run_whose_lease_expired_is_taken_over_in_parts() {
 
 #[tokio::test]
 async fn a_member_of_a_run_changes_by_itself() {
-    let harness = Harness::open().await;
-    accept_of_bob(&harness, 4).await;
-    let first = settle_and_claim(&harness.store, Vec::new(), 3, start()).await;
+    let (harness, first) = with_first_run(4, 3).await;
     let claims: Vec<_> = first.runs[0].iter().map(|one| &one.claim).collect();
     // In progress: like a single request, it cannot be discarded.
     let discarded = harness
@@ -277,9 +277,7 @@ async fn a_member_of_a_run_changes_by_itself() {
 
 #[tokio::test]
 async fn a_paused_destination_claims_nothing_and_still_settles() {
-    let harness = Harness::open().await;
-    accept_of_bob(&harness, 2).await;
-    let first = settle_and_claim(&harness.store, Vec::new(), 1, start()).await;
+    let (harness, first) = with_first_run(2, 1).await;
     let it = DestinationName::parse("it").expect("a name");
     let paused = harness
         .store

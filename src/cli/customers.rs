@@ -240,7 +240,9 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
         }
         Command::Unblock(account_arg) => {
             let before = account_arg.find(&context).await?;
-            let account = account_arg.act(&context, CustomerAction::Unblock).await?;
+            let action = CustomerAction::Unblock;
+            let done = act_on_customer(&context.store, action, &before, actor()).await?;
+            let account = done.account;
             let what = match before.status {
                 AccountStatus::Blocked => format!("is {} again", account.status),
                 AccountStatus::Pending | AccountStatus::Active => {

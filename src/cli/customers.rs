@@ -1,5 +1,6 @@
 //! `customers`: accounts, by address.
 
+mod add;
 mod automatic_mail;
 mod describe;
 mod export;
@@ -16,13 +17,10 @@ use super::paging::Paging;
 use super::time_range::TimeRange;
 use super::value_parser::word;
 use crate::domain::{
-    Account, AccountId, AccountKind, AccountStatus, EmailAddress, PortalName, QueuedMailState,
+    Account, AccountId, AccountKind, AccountStatus, EmailAddress, QueuedMailState,
 };
-use crate::operations::{
-    self, CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
-    note_account, warning_about,
-};
-use crate::store::{Added, CustomerFilter, ListOrder, QueuedMail, QueuedMailFilter};
+use crate::operations::{self, CustomerAction, act_on_customer, find_customer, note_account};
+use crate::store::{CustomerFilter, ListOrder, QueuedMail, QueuedMailFilter};
 
 pub use describe::{describe, describe_denial};
 use describe::{describe_refused, show, warn_about_denials};
@@ -55,7 +53,7 @@ Examples:
 Examples:
   vestibule customers add ann@corp.example
   vestibule customers add bob@partner.example --portal it")]
-    Add(AddCustomer),
+    Add(add::Args),
     /// Vouch for an address: the account becomes active and its held requests are released
     #[command(after_help = "\
 Examples:
@@ -166,16 +164,6 @@ pub struct BlockArgs {
     dry_run: bool,
 }
 
-#[derive(Debug, Args)]
-pub struct AddCustomer {
-    /// The person's address
-    #[arg(value_name = "ADDRESS", value_parser = EmailAddress::parse_customer)]
-    address: EmailAddress,
-    /// The portal whose access settings decide; the site's by default
-    #[arg(long, value_name = "NAME")]
-    portal: Option<PortalName>,
-}
-
 const COLUMNS: &[TableColumn<Account>] = columns! { account: Account;
     "address" Whole => account.address,
     "kind" Word => account.kind,
@@ -220,7 +208,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             let account = account_arg.find(&context).await?;
             show(&context, &account, out).await
         }
-        Command::Add(add) => add_one(&context, add, out).await,
+        Command::Add(args) => add::run(&context, args, out).await,
         Command::Verify(account_arg) => {
             let account = account_arg.find(&context).await?;
             verify(&context, &account, out).await
@@ -240,7 +228,9 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
         }
         Command::Unblock(account_arg) => {
             let before = account_arg.find(&context).await?;
-            let account = account_arg.act(&context, CustomerAction::Unblock).await?;
+            let action = CustomerAction::Unblock;
+            let done = act_on_customer(&context.store, action, &before, actor()).await?;
+            let account = done.account;
             let what = match before.status {
                 AccountStatus::Blocked => format!("is {} again", account.status),
                 AccountStatus::Pending | AccountStatus::Active => {
@@ -311,59 +301,6 @@ async fn block_unlisted(context: &Context, dry_run: bool, out: &mut Output) -> C
         accounts.extend(context.store.customer_by_id(id).await?);
     }
     out.list(&accounts, None, COLUMNS)
-}
-
-async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> CommandResult {
-    let portal = context.portal(add.portal.clone())?;
-    let AddCustomer { address, .. } = &add;
-    let added = add_customer(
-        &context.store,
-        &context.config,
-        address.clone(),
-        portal,
-        actor(),
-    );
-    let Some(added) = added.await? else {
-        return Err(CommandError::Failed(anyhow::anyhow!(
-            "{address} {NOT_A_CUSTOMER}"
-        )));
-    };
-    if let Added::Created(account) | Added::Existing(account) = &added
-        && let Some(warning) = warning_about(account)
-    {
-        eprintln!("warning: {warning}");
-    }
-    match added {
-        Added::Created(account) => {
-            let next = match account.status {
-                AccountStatus::Pending => {
-                    "; a verification mail is sent as soon as the limits allow"
-                }
-                AccountStatus::Active | AccountStatus::Blocked => {
-                    "; its mail is accepted from now on"
-                }
-            };
-            print_account(
-                &account,
-                &format!("has an {} account, {}{next}", account.kind, account.status),
-                out,
-            )
-        }
-        Added::Existing(account) => print_account(
-            &account,
-            &format!("already had an account, {}", account.status),
-            out,
-        ),
-        Added::NotAllowed(decision) => Err(CommandError::Failed(anyhow::anyhow!(
-            "the access settings do not allow {address} ({}, rule {}{}); see vestibule access test {address}",
-            decision.reason,
-            decision.rule,
-            decision
-                .evidence
-                .map(|evidence| format!(": {evidence}"))
-                .unwrap_or_default(),
-        ))),
-    }
 }
 
 async fn verify(context: &Context, account: &Account, out: &mut Output) -> CommandResult {

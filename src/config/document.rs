@@ -17,6 +17,9 @@ use super::entry::TomlEntry;
 use super::mistake::Mistake;
 use super::secret::Secrets;
 
+/// Maximum mistakes that are recorded. A file with more is of another kind, and each mistake takes time and memory.
+const MAX_MISTAKES: usize = 100;
+
 /// One file and its mistakes so far.
 pub(super) struct Document<'d> {
     text: &'d str,
@@ -75,7 +78,11 @@ impl<'d> Document<'d> {
         TomlSection::new(self, place, String::new(), Some(table))
     }
 
+    /// Records a mistake, unless the maximum is reached.
     pub fn refuse(&self, place: &KeyPlace, what: impl Display) {
+        if self.has_enough_mistakes() {
+            return;
+        }
         self.mistakes.borrow_mut().push(Mistake {
             file: self.file.to_owned(),
             line: Some(self.line(place.at)),
@@ -111,6 +118,10 @@ impl<'d> Document<'d> {
 
     pub fn has_mistakes(&self) -> bool {
         !self.mistakes.borrow().is_empty()
+    }
+
+    fn has_enough_mistakes(&self) -> bool {
+        self.mistakes.borrow().len() >= MAX_MISTAKES
     }
 
     pub fn into_mistakes(self) -> Vec<Mistake> {
@@ -338,6 +349,9 @@ impl Drop for TomlSection<'_> {
                     .borrow_mut()
                     .insert(join(&self.kind, name));
                 continue;
+            }
+            if self.document.has_enough_mistakes() {
+                break;
             }
             let place = KeyPlace {
                 label: self.label(name),

@@ -39,7 +39,7 @@ impl Config {
     /// Reads the configuration with its secrets, for commands that send or listen.
     ///
     /// # Errors
-    /// All mistakes of the file, each with its place.
+    /// All mistakes of the file, up to 100, each with its place.
     pub fn load(given: Option<&Path>) -> Result<Self, ConfigErrors> {
         Self::load_with(given, Secrets::of_the_environment())
     }
@@ -88,7 +88,7 @@ impl Config {
 /// mistakes.
 ///
 /// # Errors
-/// All mistakes, each with its place.
+/// All mistakes, up to 100, each with its place.
 pub fn parse_access_settings(text: &str, file: &Path) -> Result<AccessSettings, ConfigErrors> {
     let document = Document::new(strip_byte_order_mark(text), file, Secrets::Leave);
     read_access_settings(&document).ok_or_else(|| ConfigErrors::new(document.into_mistakes()))
@@ -122,7 +122,7 @@ fn refuse_syntax(document: &Document<'_>, errors: &[toml::de::Error]) {
                 at,
                 &format!("{DUPLICATE} {key}; write [[{key}]], with two brackets, above each one"),
             ),
-            // A key of the second [portal], which the parser adds to the first.
+            // A key of the second [portal], which the parser takes for one of the first.
             DUPLICATE if has_list => {}
             DUPLICATE => {
                 document.refuse_text(at, &format!("{DUPLICATE} {key}; keep one of the two"));

@@ -15,7 +15,7 @@ pub struct Mistake {
     pub what: String,
 }
 
-/// All mistakes of one file, in the order of its lines. Never empty.
+/// The mistakes of one file, in the order of its lines: all, or 100 if there are more. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", join(.mistakes, "\n"))]
 pub struct ConfigErrors {

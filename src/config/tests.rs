@@ -228,6 +228,21 @@ fn the_other_type_of_store_is_documented_with_its_defaults() {
 }
 
 #[test]
+fn a_file_of_another_kind_has_a_bounded_number_of_mistakes() {
+    let unknown: Vec<_> = (0..1000).map(|n| format!("key-{n} = 1")).collect();
+    let domains = "\"no domain\", ".repeat(1000);
+    for text in [
+        unknown.join("\n"),
+        "a = 1\n".repeat(1000),
+        format!("[internal]\napproved_domains = [{domains}]"),
+    ] {
+        let errors = super::parse_access_settings(&text, Path::new("access.toml"));
+        let errors = errors.expect_err("no access settings");
+        assert!(errors.mistakes().len() <= 100, "{errors}");
+    }
+}
+
+#[test]
 fn the_other_type_of_outgoing_is_named() {
     let text = text(&[Line::Active], None).replace(
         "[outgoing]\ntype = \"smtp\"\nurl = \"smtp://127.0.0.1:25\"",

@@ -8,6 +8,7 @@
 //! if it is signed with an asymmetric key of that issuer, for us and for this attempt, and within its validity
 //! period.
 
+mod cached_fetch;
 mod claims;
 mod error;
 mod jwt;

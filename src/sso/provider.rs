@@ -6,7 +6,6 @@
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::SignedDuration;
@@ -15,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
 
+use super::cached_fetch::CachedFetch;
 use super::claims::{Claims, SignedIn};
 use super::error::SsoError;
 use super::jwt::SignedToken;
@@ -23,12 +23,6 @@ use super::login_attempt::{Callback, LoginSecret};
 use crate::config::{Config, Sso, is_secure};
 use crate::domain::Timestamp;
 use crate::outbound::fetch::{Authorization, Fetched, HttpFetcher};
-
-/// Time for which the description and the keys are used.
-const FRESH: Duration = Duration::from_hours(1);
-
-/// Time for which a failure is remembered.
-const FAILED_FOR: Duration = Duration::from_secs(3);
 
 /// Burst of fetches for unknown keys; then one a minute.
 const UNKNOWN_KEYS: NonZeroU32 = match NonZeroU32::new(5) {
@@ -62,8 +56,8 @@ pub struct Provider {
     sso: Sso,
     fetcher: HttpFetcher,
     /// Locked during a fetch, so that concurrent sign-ins wait for the same answer.
-    description: tokio::sync::Mutex<Kept<Description>>,
-    keys: tokio::sync::Mutex<Kept<KeySet>>,
+    description: tokio::sync::Mutex<CachedFetch<Description>>,
+    keys: tokio::sync::Mutex<CachedFetch<KeySet>>,
     unknown_keys: DefaultDirectRateLimiter,
 }
 
@@ -85,52 +79,6 @@ struct Description {
 struct Tokens {
     id_token: String,
     access_token: Option<String>,
-}
-
-/// A value that was fetched, or the last failure to do so.
-struct Kept<T> {
-    value: Option<(Instant, Arc<T>)>,
-    failure: Option<(Instant, SsoError)>,
-}
-
-impl<T> Default for Kept<T> {
-    fn default() -> Self {
-        Self {
-            value: None,
-            failure: None,
-        }
-    }
-}
-
-impl<T> Kept<T> {
-    fn fresh(&self) -> Option<Arc<T>> {
-        let (since, value) = self.value.as_ref()?;
-        (since.elapsed() < FRESH).then(|| Arc::clone(value))
-    }
-
-    /// Fetches the value, unless that failed a moment ago.
-    async fn renew(
-        &mut self,
-        fetch: impl Future<Output = Result<T, SsoError>>,
-    ) -> Result<Arc<T>, SsoError> {
-        if let Some((since, error)) = &self.failure
-            && since.elapsed() < FAILED_FOR
-        {
-            return Err(error.clone());
-        }
-        match fetch.await {
-            Ok(value) => {
-                let value = Arc::new(value);
-                self.value = Some((Instant::now(), Arc::clone(&value)));
-                self.failure = None;
-                Ok(value)
-            }
-            Err(error) => {
-                self.failure = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
-        }
-    }
 }
 
 impl Provider {

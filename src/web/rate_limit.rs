@@ -46,8 +46,8 @@ pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet])
     client
 }
 
-/// Multiples of a client's limit for its [networks](client_networks), the smallest first. Anyone can have some /48 of
-/// a provider, so its /32 has the limit of many.
+/// Multiples of a client's limit for its [networks](client_networks), the smallest first. One person can have several
+/// /48 of a provider, so its /32 has 16 times the limit of a /48.
 const MULTIPLES: [u32; 4] = [1, 4, 16, 256];
 
 /// Number of buckets from which on newcomers share one. A client that has one may still add those of its larger

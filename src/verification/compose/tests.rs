@@ -154,7 +154,7 @@ fn the_local_part_is_nowhere_but_in_the_address_of_the_mail() {
     assert_eq!(of_old.subject(), Some("Is …@corp.example yours?"));
     let text = of_old.body_text(0).expect("text");
     assert!(
-        text.contains("as …@corp.example") && text.contains("“yes”"),
+        text.contains("as …@corp.example") && text.contains("\"yes\""),
         "{text}"
     );
     for language in BUILT_IN_LANGUAGES {

@@ -77,7 +77,7 @@ async fn forms_from_another_site_are_refused() {
 async fn the_language_follows_the_browser() {
     let harness = Harness::open().await;
     for (accept, lang, word) in [
-        ("de-CH, en;q=0.5", "de", "Hier ist nichts"),
+        ("de-CH, en;q=0.5", "de", "Seite nicht gefunden"),
         ("eo, ar;q=0.5", "ar", "dir=\"rtl\""),
         ("eo", "en", "Page not found"),
     ] {

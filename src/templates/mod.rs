@@ -103,12 +103,7 @@ impl Templates {
                     Error::new(ErrorKind::InvalidOperation, cause.to_string())
                 })?;
                 let language = language_of(state);
-                let date = dates::format_date(&of_date, &language, &Zone::of(state), instant)?;
-                Ok(if *state.auto_escape() == AutoEscape::Html {
-                    date
-                } else {
-                    date.replace(NO_BREAK_SPACE, " ")
-                })
+                dates::format_date(&of_date, &language, &Zone::of(state), instant)
             },
         );
         filters::add(&mut environment);
@@ -249,8 +244,8 @@ fn own_file(folder: Option<&Path>, name: &str) -> Result<Option<String>, Templat
     }
 }
 
-/// The no-break space. Plain text has none: English mail stays ASCII, and its link unbroken.
-const NO_BREAK_SPACE: char = '\u{a0}';
+/// The no-break space, which keeps the parts of a date on one line.
+pub const NO_BREAK_SPACE: char = '\u{a0}';
 
 /// `t('key', name=value)`: the text in the page's language with its placeholders filled. With `count`, the
 /// text in the plural form of that number.

@@ -14,6 +14,7 @@ use lettre::message::header::{
 };
 use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use minijinja::context;
+use unicode_width::UnicodeWidthChar;
 
 use super::{header_fields, message_id};
 use crate::config::Config;
@@ -227,11 +228,7 @@ fn write(
     let mut builder = Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, to.clone()))
-        // The isolates of a right-to-left text would disturb programs that list subjects.
-        .subject(subject.trim().replace(
-            [templates::FIRST_STRONG_ISOLATE, templates::POP_ISOLATE],
-            "",
-        ))
+        .subject(subject_of(subject))
         .date(SystemTime::from(now))
         .header(MessageId::from(format!(
             "<{}@{}>",
@@ -264,13 +261,27 @@ fn write(
     })
 }
 
-/// Plain ASCII is not encoded, so that the link is unbroken in the source.
+/// The subject that a template wrote, without the isolates of a right-to-left text, which would disturb programs
+/// that list subjects, and with ordinary spaces, so that an English one is ASCII.
+pub(super) fn subject_of(written: &str) -> String {
+    written
+        .trim()
+        .replace(
+            [templates::FIRST_STRONG_ISOLATE, templates::POP_ISOLATE],
+            "",
+        )
+        .replace(templates::NO_BREAK_SPACE, " ")
+}
+
+/// Text that is ASCII but for its no-break spaces gets ordinary ones and is not encoded, so that the link is
+/// unbroken in the source.
 pub(super) fn text_part(text: &str) -> SinglePart {
     let text = wrap(text);
+    let plain = text.replace(templates::NO_BREAK_SPACE, " ");
     let part = SinglePart::builder().content_type(ContentType::TEXT_PLAIN);
-    if text.is_ascii() && text.lines().all(|line| line.len() <= MAX_LINE) {
+    if plain.is_ascii() && plain.lines().all(|line| line.len() <= MAX_LINE) {
         let encoding = ContentTransferEncoding::SevenBit;
-        return part.body(Body::dangerous_pre_encoded(text.into_bytes(), encoding));
+        return part.body(Body::dangerous_pre_encoded(plain.into_bytes(), encoding));
     }
     part.header(ContentTransferEncoding::QuotedPrintable)
         .body(text)
@@ -284,14 +295,17 @@ fn html_part(html: String) -> SinglePart {
         .body(html)
 }
 
-/// Wraps long lines at spaces, except for indented ones: those are links.
+/// Wraps long lines at spaces. Indented lines stay whole, because those are links, and so do Chinese and Japanese
+/// ones: without spaces between their words, they would break in the middle of a name, and mail programs wrap
+/// them at any letter.
 fn wrap(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 32);
     for line in text.lines() {
+        let stays_whole = line.starts_with(' ') || line.chars().any(is_wide_letter);
         let mut column = 0;
-        for word in line.split_inclusive(' ') {
+        for word in words(line) {
             let width = word.trim_end().chars().count();
-            if column > 0 && column + width > TEXT_WIDTH && !line.starts_with(' ') {
+            if column > 0 && column + width > TEXT_WIDTH && !stays_whole {
                 out.truncate(out.trim_end_matches(' ').len());
                 out.push_str("\r\n");
                 column = 0;
@@ -302,6 +316,25 @@ fn wrap(text: &str) -> String {
         out.push_str("\r\n");
     }
     out
+}
+
+/// Splits a line after its spaces. An isolated value counts as one word: the rest of a Latin one at the beginning
+/// of a line would turn the direction of that line.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let mut isolates = 0_usize;
+    line.split_inclusive(move |c: char| {
+        match c {
+            templates::FIRST_STRONG_ISOLATE => isolates += 1,
+            templates::POP_ISOLATE => isolates = isolates.saturating_sub(1),
+            _ => {}
+        }
+        c == ' ' && isolates == 0
+    })
+}
+
+/// True for letters of two columns (UAX 11), such as Chinese and Japanese ones.
+fn is_wide_letter(c: char) -> bool {
+    c.is_alphabetic() && c.width() == Some(2)
 }
 
 /// The last part of `letter.subject.…`. A mail about a message says so, because one that only asks to confirm

@@ -104,6 +104,23 @@ fn every_kind_in_every_language() {
 }
 
 #[test]
+fn a_value_of_a_right_to_left_text_stays_on_one_line() {
+    let words = "كلمة ".repeat(13);
+    let value = "\u{2068}IT Help Desk\u{2069}";
+    assert_eq!(
+        wrap(&format!("{words}{value}")),
+        format!("{}\r\n{value}\r\n", words.trim_end())
+    );
+}
+
+#[test]
+fn chinese_and_japanese_lines_stay_whole() {
+    let letters = "文".repeat(70);
+    let line = format!("{letters}IT Help{letters}");
+    assert_eq!(wrap(&line), format!("{line}\r\n"));
+}
+
+#[test]
 fn the_envelope_sender_is_null_or_names_the_mail() {
     let verification_mail = sample::verification_mail();
     assert_eq!(

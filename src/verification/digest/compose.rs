@@ -15,8 +15,8 @@ use url::form_urlencoded;
 use crate::config::{Config, Digest};
 use crate::domain::{MailId, Timestamp};
 use crate::store::{DigestClaim, DigestContent, DroppedDomain};
-use crate::templates::{FIRST_STRONG_ISOLATE, POP_ISOLATE, Templates, Zone};
-use crate::verification::compose::{ComposeError, ComposedMail, text_part};
+use crate::templates::{Templates, Zone};
+use crate::verification::compose::{ComposeError, ComposedMail, subject_of, text_part};
 use crate::verification::header_fields;
 
 /// Composes the mail. The same digest has the same Message-ID every time.
@@ -67,11 +67,7 @@ pub(super) fn compose_digest(
     let recipients = digest.to.iter().map(|to| to.email.clone()).collect();
     let mut builder = Message::builder()
         .from(config.verification.from.clone())
-        .subject(
-            subject
-                .trim()
-                .replace([FIRST_STRONG_ISOLATE, POP_ISOLATE], ""),
-        )
+        .subject(subject_of(subject))
         .date(SystemTime::from(now))
         .header(MessageId::from(format!("<{id}@{}>", config.hostname)))
         .raw_header(header_fields::content_language(&language))

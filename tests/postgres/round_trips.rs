@@ -3,7 +3,9 @@
 use jiff::SignedDuration;
 use vestibule::config::PostgresServer;
 use vestibule::domain::{DestinationName, PortalName, Reason, Timestamp, Verdict};
-use vestibule::store::{Arrival, ArrivalOutcome, RunLimits, Settled, Settlement, Store, backup};
+use vestibule::store::{
+    Arrival, ArrivalOutcome, Page, RequestFilter, RunLimits, Settled, Settlement, Store, backup,
+};
 
 use crate::held_transaction::Held;
 use crate::pooler::Pooler;
@@ -205,6 +207,26 @@ async fn a_run_is_settled_in_as_many_round_trips_as_a_request() {
     let delivered = "SELECT count(*) FROM request WHERE state = 'delivered'";
     assert_eq!(server().run(&schema.name, delivered), ["122"]);
     assert_sound(&store).await;
+}
+
+/// A list that is saved has up to ten thousand requests.
+#[tokio::test]
+async fn a_list_of_requests_takes_few_round_trips() {
+    let schema = server().schema();
+    let proxy = Proxy::start(server().folder.clone());
+    let store = open_seeded(&proxy.url(&schema.name)).await;
+    for (from, id) in messages(1, 60, "listed") {
+        accept(&store, &from, &id).await.expect("accepted");
+    }
+    let filter = RequestFilter {
+        page: Page::first(60),
+        ..RequestFilter::default()
+    };
+    let [before, _] = proxy.counts();
+    let listed = store.requests(filter).await.expect("read");
+    let [after, _] = proxy.counts();
+    assert_eq!(listed.rows.len(), 60);
+    assert!(after - before < 30, "{} round trips", after - before);
 }
 
 /// A prefetched result is discarded if an earlier operation of the batch changes it.

@@ -150,7 +150,8 @@ fn list(tx: &Tx, filter: &UserFilter, skip: u64, limit: usize) -> Result<UserLis
         wanted.sql()
     );
     let sql = format!("SELECT u.account FROM directory_user AS u {part}");
-    let accounts = accounts(tx, &tx.all(&sql, wanted.values())?)?;
+    let numbers: Vec<i64> = tx.all(&sql, wanted.values())?;
+    let accounts = accounts(tx, &numbers)?;
     let rows = tx.all_with(&format!("{SHOWN} {part}"), wanted.values(), |row| {
         let n: i64 = row.get("account")?;
         let account = accounts.get(&n).cloned();

@@ -277,32 +277,6 @@ async fn a_sender_is_let_in_and_kept_out_from_a_message_with_a_note_in_the_audit
 }
 
 #[tokio::test]
-async fn a_late_release_of_a_dropped_message_overrides_no_discard() {
-    let harness = Harness::open().await;
-    let (agent, admin) = (
-        harness.session(Role::Agent).await,
-        harness.session(Role::Admin).await,
-    );
-    let entry = harness.mail("eve@elsewhere.example", "one").await;
-    let path = format!("/messages/{}", entry.ledger);
-    let page = harness.get(&agent, &path).await.body;
-    for action in ["release", "discard"] {
-        let done = harness.post(&admin, &path, &[("action", action)]).await;
-        assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
-    }
-    let shown = hidden(&page, &format!("action=\"{path}\""));
-    let shown = shown
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    let fields: Vec<_> = shown.chain([("action", "release")]).collect();
-    let late = harness.post(&agent, &path, &fields).await;
-    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.body);
-    let why = "is discarded now, and did not exist on the page";
-    assert!(late.body.contains(why), "{}", late.body);
-    assert_eq!(harness.states().await, [RequestState::Discarded]);
-}
-
-#[tokio::test]
 async fn a_forged_colleague_has_a_red_badge() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Viewer).await;

@@ -20,7 +20,8 @@ const AHEAD: Duration = Duration::from_hours(1);
 /// Tolerance of a clock that is set back: a smaller step is a correction that leaves no time far in the future.
 pub const BACK: Duration = Duration::from_mins(1);
 
-/// Tolerance at the start, where only the last entry of the ledger is known: mail may pause over a holiday.
+/// Tolerance at the start, where only the last times in the database are known: the daemon may have been stopped over
+/// a holiday.
 const PAUSE: Duration = Duration::from_hours(7 * 24);
 
 /// Time for which a clock that jumped ahead must run steadily before it is trusted again.
@@ -67,7 +68,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// State at the start of a process, derived from the time of the newest entry.
+    /// State at the start of a process, derived from the newest time in the database.
     pub fn start(
         newest: Option<Timestamp>,
         wall: Timestamp,
@@ -86,7 +87,7 @@ impl Clock {
     }
 
     /// As [`start`](Self::start), also after a process that saw the clock jump ahead: it may have written the newest
-    /// entry by the wrong clock. `earlier` is the newest entry that is older than [`DOUBT`].
+    /// time by the wrong clock. `earlier` is the newest time that is older than [`DOUBT`].
     pub fn restart(
         newest: Option<Timestamp>,
         earlier: Option<Timestamp>,
@@ -100,7 +101,7 @@ impl Clock {
         }
     }
 
-    /// State at the start of a process that cannot read the time of the newest entry: the clock is not trusted for as
+    /// State at the start of a process that cannot read the newest time: the clock is not trusted for as
     /// long as after a jump ahead, since it may have jumped.
     pub fn start_unconfirmed(wall: Timestamp, counting: Instant) -> (Self, Movement) {
         let clock = Self {
@@ -369,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_start_the_ledger_is_what_there_is_to_compare_with() {
+    fn at_the_start_the_database_is_what_there_is_to_compare_with() {
         let (now, counting) = (Timestamp::now(), Instant::now());
         let start = |newest| Clock::start(newest, now, counting).1;
         assert_eq!(start(None), Movement::Steady);

@@ -33,7 +33,7 @@ const STEP: usize = 100;
 pub async fn check_clock(store: &Store) -> (Clock, Movement) {
     let (wall, counting) = (Timestamp::now(), Instant::now());
     let found = async {
-        let earlier = store.latest_arrival_before(wall - clock::DOUBT).await?;
+        let earlier = store.latest_time_before(wall - clock::DOUBT).await?;
         Ok::<_, StoreError>((store.latest_time().await?, earlier))
     };
     match found.await {

@@ -8,7 +8,7 @@ use super::check::resources::round_down;
 use super::context::{Global, database_of};
 use super::failure::{CommandError, CommandResult};
 use super::output::{Output, advance, note};
-use super::shell_path::quote;
+use super::shell_path::quote_for_shell;
 use crate::store::{self, Violation};
 
 /// Copy the database into a file, while the daemon runs
@@ -51,7 +51,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
         return Err(CommandError::Failed(anyhow::anyhow!(
             "the folder {} does not exist; create one that no other user can read: install -d -m 0700 {}",
             folder.display(),
-            quote(folder)
+            quote_for_shell(folder)
         )));
     }
     let bar = out.progress(0);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 
 use super::failure::{CommandError, CommandResult};
-use super::shell_path::quote;
+use super::shell_path::quote_for_shell;
 use crate::config::{Config, Secrets};
 use crate::store::{Location, access_settings_of};
 use answers::Answers;
@@ -124,7 +124,7 @@ fn describe_next_steps(path: &Path, config: &Config, output: &mut impl Write) ->
             output,
             "{database} already has access settings, and they stay in force: [access] in this file does \
              not apply.\nTo apply it: vestibule access apply {0} --config {0}",
-            quote(path)
+            quote_for_shell(path)
         )?;
     } else if internal.approved_domains.is_empty()
         && !config.access.site.external.allow_portal_only_accounts
@@ -132,13 +132,13 @@ fn describe_next_steps(path: &Path, config: &Config, output: &mut impl Write) ->
         writeln!(
             output,
             "Nobody may write yet; after the first start: vestibule access approve DOMAIN --config {}",
-            quote(path)
+            quote_for_shell(path)
         )?;
     }
     writeln!(
         output,
         "Review it, then:\n  vestibule check --config {0}\n  vestibule serve --config {0}",
-        quote(path)
+        quote_for_shell(path)
     )?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Quotes a path for a POSIX shell if necessary.
-pub fn quote(path: &Path) -> String {
+pub fn quote_for_shell(path: &Path) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@,%".contains(c);
     let word = path.display().to_string();
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -27,7 +27,7 @@ mod tests {
             ("/home/d'arcy/$x", r"'/home/d'\''arcy/$x'"),
             ("", "''"),
         ] {
-            assert_eq!(quote(Path::new(path)), word);
+            assert_eq!(quote_for_shell(Path::new(path)), word);
         }
     }
 }

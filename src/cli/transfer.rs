@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::context::{Global, database_of};
 use super::failure::{CommandError, CommandResult};
 use super::output::{Output, advance};
-use super::toml_string::quote;
+use super::toml_string::quote_as_toml;
 use crate::config::{self, PostgresServer};
 use crate::domain::Timestamp;
 use crate::store::{self, Location};
@@ -98,7 +98,7 @@ fn describe_settings(there: &Location) -> String {
     } else {
         "rename the new file to vestibule.db, "
     };
-    let folder = quote(&file.parent().unwrap_or(file).display());
+    let folder = quote_as_toml(&file.parent().unwrap_or(file).display());
     format!("{rename}set type = \"sqlite\" in [store] and data_dir = {folder}")
 }
 

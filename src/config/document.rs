@@ -16,6 +16,7 @@ use toml::de::{DeTable, DeValue};
 use super::entry::TomlEntry;
 use super::mistake::Mistake;
 use super::secret::Secrets;
+use super::unknown_name::describe_unknown_key;
 
 /// Maximum mistakes that are recorded. A file with more is of another kind, and each mistake takes time and memory.
 const MAX_MISTAKES: usize = 100;
@@ -359,29 +360,9 @@ impl Drop for TomlSection<'_> {
             };
             let named = self.kind.split_once(' ').map(|(_, word)| word);
             self.document
-                .refuse(&place, no_such_key(name, &asked, named));
+                .refuse(&place, describe_unknown_key(name, &asked, named));
         }
     }
-}
-
-fn no_such_key(name: &str, known: &[&'static str], kind: Option<&str>) -> String {
-    let what = match kind {
-        Some(kind) => format!("type {kind} has no such key"),
-        None => "there is no such key".to_owned(),
-    };
-    match nearest(name, known.iter().copied()) {
-        Some(meant) => format!("{what}; did you mean {meant}?"),
-        None => format!("{what}; valid keys: {}", known.join(", ")),
-    }
-}
-
-/// The most similar known name: at most three edits away, fewer for a short one.
-pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    known
-        .map(|other| (strsim::damerau_levenshtein(name, other), other))
-        .filter(|(distance, other)| *distance <= (other.len().min(name.len()) / 3).min(3))
-        .min()
-        .map(|(_, other)| other)
 }
 
 /// Quotes a name that the operator chose if a TOML key requires that.

@@ -20,6 +20,7 @@ mod server_url;
 #[cfg(test)]
 mod tests;
 mod units;
+mod unknown_name;
 
 use std::collections::BTreeMap;
 use std::io;

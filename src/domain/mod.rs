@@ -54,7 +54,8 @@ pub use mailbox_key::{AddressDelimiters, MailboxKey};
 pub use message_link::LinkKey;
 pub use names::{DestinationName, NameError, OperatorName, PortalName};
 pub use network::{
-    client_networks, is_loopback_host, is_private_address, is_this_machine, parse_address,
+    IPV6_NETWORKS, client_networks, is_loopback_host, is_private_address, is_this_machine,
+    parse_address,
 };
 pub use operator::{Password, PasswordError, PasswordHash, Role, TokenScope};
 pub use pattern::{DomainPattern, PatternError};

@@ -17,7 +17,7 @@ pub fn parse_address(text: &str) -> Option<IpAddr> {
 
 /// Prefix lengths of the networks of an IPv6 client, the smallest network first. A /64 is one client. One person may
 /// have a whole /48 (RFC 6177 2), with 65,536 of them; a /32 is the usual allocation of a provider.
-const IPV6_NETWORKS: [u8; 4] = [64, 56, 48, 32];
+pub const IPV6_NETWORKS: [u8; 4] = [64, 56, 48, 32];
 
 /// The networks of a client, the smallest first. An IPv4 address has only itself.
 #[must_use]

@@ -148,6 +148,28 @@ async fn a_restart_does_not_confirm_a_clock_that_jumped() {
     assert!(is_ahead, "{movement:?}");
 }
 
+#[tokio::test]
+async fn a_site_that_ran_without_mail_trusts_its_clock_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
+    let config = sample::config("");
+    let now = Timestamp::now();
+    let seeded = store.seed_access(config.access.clone(), now - MONTH);
+    assert!(seeded.await.expect("settings"));
+    let sampled = store.sample_queues(now - Duration::from_hours(48));
+    sampled.await.expect("sampled");
+    for (person, at) in [("ann", now - MONTH), ("bob", now)] {
+        let arrival = Arrival {
+            facts: sample::facts(&format!("{person}@corp.example"), "Printer on fire"),
+            received_at: at,
+            ..sample::arrival(&config)
+        };
+        store.accept(arrival).await.expect("accepted");
+        let (_, movement) = check_clock(&store).await;
+        assert_eq!(movement, Movement::Steady, "after the mail of {person}");
+    }
+}
+
 const MONTH: Duration = Duration::from_hours(30 * 24);
 
 /// The end of a hold that a clock a month from now began, after these checks. The mail for it is due at once.

@@ -3,11 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::lists::read_all;
 use crate::domain::{Account, EmailAddress, Timestamp};
 use crate::store::{
-    DirectoryUser, LedgerEntry, LedgerFilter, PersonEvent, Request, RequestFilter, Result,
-    SentMail, Store, UserFilter,
+    DirectoryUser, LedgerEntry, PersonEvent, Request, Result, SentMail, Store, UserFilter,
 };
 
 /// The data, without the messages themselves.
@@ -71,8 +69,8 @@ pub async fn collect_person_data(
     Ok(Some(PersonData {
         account: store.customer(address).await?,
         directory: find_directory_user(store, address).await?,
-        requests: all_requests(store, address).await?,
-        ledger: all_entries(store, address).await?,
+        requests: store.requests_of(address.clone()).await?,
+        ledger: store.entries_by(address.clone()).await?,
         verification_mails: store.mail_to(address, VERIFICATION_MAILS).await?,
         events: store.events_about(address.clone()).await?,
         search_words: store.search_words_of(address.clone()).await?,
@@ -89,22 +87,4 @@ async fn find_directory_user(
     };
     let found = store.directory_users(of_person, 0, 1).await?;
     Ok(found.rows.into_iter().next().map(DirectoryData::from))
-}
-
-async fn all_requests(store: &Store, address: &EmailAddress) -> Result<Vec<Request>> {
-    let of_person = |page| RequestFilter {
-        account: Some(address.clone()),
-        page,
-        ..RequestFilter::default()
-    };
-    read_all(usize::MAX, |page| store.requests(of_person(page))).await
-}
-
-async fn all_entries(store: &Store, address: &EmailAddress) -> Result<Vec<LedgerEntry>> {
-    let of_person = |page| LedgerFilter {
-        sender: Some(address.clone()),
-        page,
-        ..LedgerFilter::default()
-    };
-    read_all(usize::MAX, |page| store.ledger(of_person(page))).await
 }

@@ -76,7 +76,7 @@ pub use operators::sso_operators::DirectoryIdentity;
 pub use postgres::preflight::ServerFacts;
 pub use privacy::erase::{Forgetting, Forgotten};
 pub use privacy::export::{Holdings, PersonEvent};
-pub use requests::actions::{Retried, SeenRequest};
+pub use requests::actions::{Retried, SeenRequest, SeenState};
 pub use requests::content::{MessageContent, PIECE};
 pub use requests::delivery_claims::{Claim, NODE_SILENCE};
 pub use requests::delivery_queue::{Delivery, RunLimits};

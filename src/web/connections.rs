@@ -17,13 +17,13 @@ use ipnet::IpNet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::client_networks;
+use crate::domain::{IPV6_NETWORKS, client_networks};
 
 /// Maximum full connections.
 const MAX_CONNECTIONS: usize = 1024;
 
 /// Maximum full connections of the [networks](client_networks) of a peer, the smallest first: none can have them all.
-const MAX_OF_NETWORKS: [usize; 4] = [128, 256, 384, 512];
+const MAX_OF_NETWORKS: [usize; IPV6_NETWORKS.len()] = [128, 256, 384, 512];
 
 /// Maximum brief connections.
 const MAX_BRIEF: usize = 128;

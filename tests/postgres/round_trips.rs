@@ -2,8 +2,10 @@
 
 use jiff::SignedDuration;
 use vestibule::config::PostgresServer;
-use vestibule::domain::{DestinationName, PortalName, Reason, Timestamp, Verdict};
-use vestibule::store::{Arrival, ArrivalOutcome, RunLimits, Settled, Settlement, Store, backup};
+use vestibule::domain::{DestinationName, EmailAddress, PortalName, Reason, Timestamp, Verdict};
+use vestibule::store::{
+    Arrival, ArrivalOutcome, Page, RequestFilter, RunLimits, Settled, Settlement, Store, backup,
+};
 
 use crate::held_transaction::Held;
 use crate::pooler::Pooler;
@@ -205,6 +207,48 @@ async fn a_run_is_settled_in_as_many_round_trips_as_a_request() {
     let delivered = "SELECT count(*) FROM request WHERE state = 'delivered'";
     assert_eq!(server().run(&schema.name, delivered), ["122"]);
     assert_sound(&store).await;
+}
+
+/// A list that is saved has up to ten thousand requests.
+#[tokio::test]
+async fn a_list_of_requests_takes_few_round_trips() {
+    let schema = server().schema();
+    let proxy = Proxy::start(server().folder.clone());
+    let store = open_seeded(&proxy.url(&schema.name)).await;
+    for (from, id) in messages(1, 60, "listed") {
+        accept(&store, &from, &id).await.expect("accepted");
+    }
+    let filter = RequestFilter {
+        page: Page::first(60),
+        ..RequestFilter::default()
+    };
+    let [before, _] = proxy.counts();
+    let listed = store.requests(filter).await.expect("read");
+    let [after, _] = proxy.counts();
+    assert_eq!(listed.rows.len(), 60);
+    assert!(after - before < 30, "{} round trips", after - before);
+}
+
+/// Anybody can send any number of messages under one address.
+#[tokio::test]
+async fn the_data_of_a_person_takes_few_round_trips() {
+    let schema = server().schema();
+    let proxy = Proxy::start(server().folder.clone());
+    let store = open_seeded(&proxy.url(&schema.name)).await;
+    for (from, id) in messages(1, 60, "person") {
+        accept(&store, &from, &id).await.expect("accepted");
+    }
+    let person = EmailAddress::parse("p0@partner.example").expect("an address");
+    let [before, _] = proxy.counts();
+    let holdings = store.holdings(person.clone()).await.expect("read");
+    let entries = store.entries_by(person.clone()).await.expect("read");
+    let requests = store.requests_of(person.clone()).await.expect("read");
+    store.events_about(person.clone()).await.expect("read");
+    store.search_words_of(person).await.expect("read");
+    let [after, _] = proxy.counts();
+    assert_eq!((holdings.entries, holdings.contents), (60, 60));
+    assert_eq!((entries.len(), requests.len()), (60, 60));
+    assert!(after - before < 100, "{} round trips", after - before);
 }
 
 /// A prefetched result is discarded if an earlier operation of the batch changes it.

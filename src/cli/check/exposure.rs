@@ -9,7 +9,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::Url;
 
 use super::{Finding, label};
-use crate::cli::shell_path::quote;
+use crate::cli::shell_path::quote_for_shell;
 use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpLogin, SmtpSecurity, SmtpServer};
 use crate::domain::{is_loopback_host, is_private_address, join};
 
@@ -176,7 +176,7 @@ fn secret_files(config: &Config) -> impl Iterator<Item = Finding> {
         Some(Finding::warning(
             "secret files",
             format!("{shown} {what} by every user of this machine"),
-            format!("chmod o= {}", quote(path)),
+            format!("chmod o= {}", quote_for_shell(path)),
         ))
     })
 }
@@ -207,7 +207,7 @@ fn outgoing_folder(config: &Config) -> Option<Finding> {
         ),
         format!(
             "chown it to the service's user, and chmod 0700 {}",
-            quote(folder)
+            quote_for_shell(folder)
         ),
     ))
 }

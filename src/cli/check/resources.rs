@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::fs::{Access, access};
 
 use super::{Finding, label};
-use crate::cli::shell_path::quote;
+use crate::cli::shell_path::quote_for_shell;
 use crate::config::{Config, Destination, Outgoing, StoreConfig, show_size};
 use crate::store::{DiskSpace, Location, unused_octets_of};
 
@@ -22,7 +22,7 @@ pub(super) fn database(config: &Config) -> Finding {
     let check = "data_dir";
     let folder = &config.data_dir;
     let shown = folder.display();
-    let word = quote(folder);
+    let word = quote_for_shell(folder);
     if !folder.exists() && writable_or_to_be_made(folder).is_ok() {
         return Finding::warning(
             check,
@@ -285,7 +285,7 @@ fn program(check: String, path: &Path) -> Finding {
         Ok(_) if access(path, Access::EXEC_OK).is_err() => Finding::problem(
             check,
             format!("{shown} cannot be run by this user"),
-            format!("chmod +x {}", quote(path)),
+            format!("chmod +x {}", quote_for_shell(path)),
         ),
         Ok(_) => Finding::ok(check, format!("{shown} can be run")),
     }

@@ -20,7 +20,7 @@ use super::tour::{self, this_program};
 use super::{Scene, link_in, press, read_delivered, send_to, wait_for};
 use crate::cli::failure::CommandError;
 use crate::cli::output::{Output, TableColumn, columns};
-use crate::cli::shell_path::quote;
+use crate::cli::shell_path::quote_for_shell;
 use crate::config::Config;
 use crate::store::{Location, Store};
 
@@ -268,7 +268,7 @@ async fn print_tour(scene: &Scene, node: &DemoNode, out: &mut Output) -> Result<
     let store = Store::open_existing(Location::of(&config))?;
     let password = tour::add_operator(&store).await?;
     let program = this_program()?;
-    let file = |name: &str| quote(&scene.folder.join(name));
+    let file = |name: &str| quote_for_shell(&scene.folder.join(name));
     let command = |name: &str, rest: &str| format!("  {program} --config {} {rest}", file(name));
     out.line("\nThe operators' pages of node b, with a page about the nodes:")?;
     out.line(format_args!("  http://{}/nodes", node.bound.admin))?;

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::cli::failure::CommandResult;
 use crate::cli::output::Output;
-use crate::cli::shell_path::quote;
+use crate::cli::shell_path::quote_for_shell;
 use crate::daemon::Daemon;
 use crate::domain::{Actor, Interface, OperatorName, Password, Role, Token};
 use crate::operations;
@@ -44,12 +44,15 @@ impl Tour<'_> {
     pub fn print(&self, out: &mut Output) -> CommandResult {
         let bound = self.daemon.bound_addresses();
         let program = this_program()?;
-        let config = quote(self.config);
+        let config = quote_for_shell(self.config);
         let command = |arguments: &str| format!("     {program} --config {config} {arguments}");
         out.line("\nA tour in five steps:\n")?;
         out.line("1. Be Ann: open the link, press the button, and see her two requests arrive.\n")?;
         out.line(format_args!("     {}", self.link))?;
-        out.line(format_args!("     ls {}\n", quote(self.help_desk)))?;
+        out.line(format_args!(
+            "     ls {}\n",
+            quote_for_shell(self.help_desk)
+        ))?;
         out.line("2. Be the operator: log in and look at the messages.\n")?;
         out.line(format_args!("     http://{}/", bound.admin))?;
         out.line(format_args!(
@@ -79,5 +82,5 @@ impl Tour<'_> {
 /// The path of this program quoted for a shell.
 pub(super) fn this_program() -> anyhow::Result<String> {
     let path = std::env::current_exe().context("the path of this program is unknown")?;
-    Ok(quote(&path))
+    Ok(quote_for_shell(&path))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use url::Url;
 
 use super::answers::{Answers, DestinationType, Others, dmarc_mode};
-use crate::cli::toml_string::quote;
+use crate::cli::toml_string::quote_as_toml;
 use crate::config::is_private;
 use crate::domain::join;
 
@@ -27,7 +27,7 @@ impl Document {
 
     /// Replaces the value in a line, which may be commented out.
     fn set(&mut self, line: &str, value: &impl ToString) {
-        self.set_value(line, &quote(value));
+        self.set_value(line, &quote_as_toml(value));
     }
 
     fn set_list(&mut self, line: &str, values: &[impl ToString]) {
@@ -58,7 +58,7 @@ pub(super) fn render(answers: &Answers) -> String {
     );
     text.replace(
         "\nname = \"it\"\n",
-        &format!("\nname = {}\n", quote(&answers.portal)),
+        &format!("\nname = {}\n", quote_as_toml(&answers.portal)),
     );
     text.set("title = \"IT Help\"", &answers.title);
     text.set_list(
@@ -72,7 +72,10 @@ pub(super) fn render(answers: &Answers) -> String {
     );
     text.replace(
         "type = \"smtp\"\nurl = \"smtp://127.0.0.1:25\"\n",
-        &format!("type = \"smtp\"\nurl = {}\n", quote(&answers.outgoing)),
+        &format!(
+            "type = \"smtp\"\nurl = {}\n",
+            quote_as_toml(&answers.outgoing)
+        ),
     );
     if let Some(id) = &answers.authserv_id {
         text.set("#authserv_id = \"\"", id);
@@ -97,7 +100,11 @@ fn set_destination(text: &mut Document, answers: &Answers) {
         DestinationType::Command => "program",
     };
     let kind = answers.destination.as_str();
-    let mut keys = format!("type = {}\n{key} = {}\n", quote(&kind), quote(&place));
+    let mut keys = format!(
+        "type = {}\n{key} = {}\n",
+        quote_as_toml(&kind),
+        quote_as_toml(&place)
+    );
     // A webhook at a private address is refused unless this is set.
     if answers.destination == DestinationType::Webhook
         && Url::parse(&place).is_ok_and(|url| is_private(&url))

@@ -9,7 +9,7 @@ use super::service;
 use crate::cli::context::actor;
 use crate::cli::failure::CommandError;
 use crate::cli::operators::{Silence, first_line_of};
-use crate::cli::shell_path::quote;
+use crate::cli::shell_path::quote_for_shell;
 use crate::config::Config;
 use crate::domain::{OperatorName, Password, Role};
 use crate::operations;
@@ -130,7 +130,7 @@ pub(super) async fn add(
         format!(
             "create the operator after the first start: vestibule operators add {name} --role admin \
              --config {}",
-            quote(path)
+            quote_for_shell(path)
         )
     };
     let is_usable = service::create_data_folder(&config.data_dir)

@@ -7,9 +7,10 @@ use super::site::{Languages, optional_text};
 use super::verification::author;
 use crate::access::Overrides;
 use crate::config::Portal;
-use crate::config::document::{TomlSection, nearest};
+use crate::config::document::TomlSection;
 use crate::config::entry::TomlEntry;
 use crate::config::server_url::parse_http;
+use crate::config::unknown_name::nearest;
 use crate::domain::{DestinationName, EmailAddress, PortalName, canary, join};
 
 /// Every mailbox that accepts mail, with its owner.

@@ -1,5 +1,6 @@
 //! Accounts: sign-up and the actions of operators. [`customer_lists`](super::customer_lists) lists them.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::access::{Decision, decide_newcomer};
@@ -13,7 +14,7 @@ use crate::store::rows::account_rows::{
     AccountRow, account_by_id, create_account, find_sender_account,
 };
 use crate::store::sql::sql_types::{Millis, from_row};
-use crate::store::sql::{Row, Tx};
+use crate::store::sql::{FromRow, Row, Tx, list_of};
 use crate::store::verification::languages;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::verification_mail::{Occasion, owe};
@@ -56,6 +57,14 @@ from_row!(
 
 pub(crate) fn account(tx: &Tx, n: i64) -> Result<Account> {
     tx.one(&format!("{SHOWN} WHERE a.n = ?"), &[&n])
+}
+
+/// Reads accounts by their numbers.
+pub(super) fn accounts(tx: &Tx, numbers: &[i64]) -> Result<HashMap<i64, Account>> {
+    let sql = format!("{SHOWN} WHERE {}", tx.is_among("a.n", "?"));
+    let read = |row: &Row| Ok((row.get("n")?, Account::from_row(row)?));
+    let found = tx.all_with(&sql, &[&list_of(numbers)], read)?;
+    Ok(found.into_iter().collect())
 }
 
 impl Work<'_> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Account, EmailAddress, GroupName, Timestamp, UserId};
-use crate::store::accounts::customers::account;
+use crate::store::accounts::customers::{account, accounts};
 use crate::store::sql::sql_types::{json, json_columns};
 use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::{Result, Store, StoreError};
@@ -94,19 +94,18 @@ const SHOWN: &str =
     "SELECT u.n, u.id, u.account, u.user_name, u.external_id, u.attributes, u.version,
      u.created_at, u.changed_at FROM directory_user AS u";
 
-fn read_user(tx: &Tx, row: &Row) -> Result<UserRow> {
-    let n_of_account: i64 = row.get("account")?;
+fn read_user(row: &Row, account: Account) -> Result<UserRow> {
     let Attributes { emails, roles } = row.get("attributes")?;
     Ok(UserRow {
         n: row.get("n")?,
-        account: n_of_account,
+        account: row.get("account")?,
         user: DirectoryUser {
             id: row.get("id")?,
             user_name: row.get("user_name")?,
             external_id: row.get("external_id")?,
             emails,
             roles,
-            account: account(tx, n_of_account)?,
+            account,
             version: row.get("version")?,
             created_at: row.get("created_at")?,
             changed_at: row.get("changed_at")?,
@@ -116,7 +115,7 @@ fn read_user(tx: &Tx, row: &Row) -> Result<UserRow> {
 
 fn find(tx: &Tx, id: UserId) -> Result<Option<UserRow>> {
     tx.maybe_with(&format!("{SHOWN} WHERE u.id = ?"), &[&id], |row| {
-        read_user(tx, row)
+        read_user(row, account(tx, row.get("account")?)?)
     })
 }
 
@@ -146,11 +145,19 @@ fn list(tx: &Tx, filter: &UserFilter, skip: u64, limit: usize) -> Result<UserLis
     );
     let total = tx.one(&sql, wanted.values())?;
     let (most, offset) = (wanted.bind(&limit), wanted.bind(&skip));
-    let sql = format!(
-        "{SHOWN} WHERE {} ORDER BY u.n LIMIT {most} OFFSET {offset}",
+    let part = format!(
+        "WHERE {} ORDER BY u.n LIMIT {most} OFFSET {offset}",
         wanted.sql()
     );
-    let rows = tx.all_with(&sql, wanted.values(), |row| Ok(read_user(tx, row)?.user))?;
+    let sql = format!("SELECT u.account FROM directory_user AS u {part}");
+    let numbers: Vec<i64> = tx.all(&sql, wanted.values())?;
+    let accounts = accounts(tx, &numbers)?;
+    let rows = tx.all_with(&format!("{SHOWN} {part}"), wanted.values(), |row| {
+        let n: i64 = row.get("account")?;
+        let account = accounts.get(&n).cloned();
+        let account = account.ok_or_else(|| StoreError::not_found("account", n))?;
+        Ok(read_user(row, account)?.user)
+    })?;
     Ok(UserList { total, rows })
 }
 

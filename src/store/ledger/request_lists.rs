@@ -143,10 +143,7 @@ pub(crate) fn requests(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request
     let mut found: Vec<i64> = tx.all(&sql, wanted.values())?;
     let more = found.len() > limit;
     found.truncate(limit);
-    let rows = found
-        .iter()
-        .map(|n| request::by_n(tx, *n))
-        .collect::<Result<Vec<_>, _>>()?;
+    let rows = request::by_numbers(tx, &found)?;
     let next = if more {
         rows.last().map(|request| request.ledger.to_string())
     } else {

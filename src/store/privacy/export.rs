@@ -6,10 +6,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestState, Timestamp};
+use crate::store::ledger::entries;
+use crate::store::requests::request;
 use crate::store::rows::expired_accounts::accounts_of;
 use crate::store::sql::sql_types::from_row;
-use crate::store::sql::{Tx, list_of};
-use crate::store::{Result, Store};
+use crate::store::sql::{FromRow, Tx, list_of};
+use crate::store::{LedgerEntry, Request, Result, Store};
 
 /// Summary of the data stored about an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,6 +91,26 @@ pub(crate) fn has_dropped(tx: &Tx, address: &EmailAddress) -> Result<bool> {
     tx.exists(&sql, &[&address.domain().as_str(), &address.key()])
 }
 
+/// Numbers that one statement looks up.
+const LOOK_UP_AT_ONCE: usize = 1000;
+
+/// Rows of a statement that looks up entries. It is `select`, which ends where a condition can follow, with a condition
+/// that the number in `column` is that of one of them.
+fn look_up<T: FromRow>(
+    tx: &Tx,
+    select: &str,
+    column: &str,
+    entries: &BTreeSet<i64>,
+) -> Result<Vec<T>> {
+    let sql = format!("{select} {}", tx.is_among(column, "?"));
+    let entries: Vec<i64> = entries.iter().copied().collect();
+    let mut rows = Vec::new();
+    for some in entries.chunks(LOOK_UP_AT_ONCE) {
+        rows.extend(tx.all::<T>(&sql, &[&list_of(some)])?);
+    }
+    Ok(rows)
+}
+
 /// Entries of these accounts of an address, and of its dropped messages with numbers below `next`.
 pub(crate) fn entries_of(
     tx: &Tx,
@@ -106,11 +128,8 @@ pub(crate) fn entries_of(
     let dropped = dropped_of(tx, address)?;
     found.own.extend(dropped.into_iter().filter(|n| *n < next));
     for entries in [&mut found.own, &mut found.about] {
-        let copies: Vec<Vec<i64>> = entries
-            .iter()
-            .map(|n| tx.all("SELECT n FROM ledger WHERE original = ?", &[n]))
-            .collect::<Result<_, _>>()?;
-        entries.extend(copies.into_iter().flatten());
+        let copies: Vec<i64> = look_up(tx, "SELECT n FROM ledger WHERE", "original", entries)?;
+        entries.extend(copies);
     }
     found.about.retain(|n| !found.own.contains(n));
     Ok(found)
@@ -123,14 +142,10 @@ fn holdings(tx: &Tx, address: &EmailAddress) -> Result<Holdings> {
         entries: found.own.len() as u64,
         ..Holdings::default()
     };
-    for n in &found.own {
-        holdings.contents += tx.one_with(
-            "SELECT EXISTS (SELECT 1 FROM content
-                     WHERE ledger = (SELECT coalesce(message, n) FROM ledger WHERE n = ?))",
-            &[&n],
-            |row| row.get::<_, u64>(0),
-        )?;
-    }
+    let with_content = "SELECT count(*) FROM ledger AS l
+         WHERE EXISTS (SELECT 1 FROM content AS c WHERE c.ledger = coalesce(l.message, l.n)) AND";
+    let counts: Vec<u64> = look_up(tx, with_content, "l.n", &found.own)?;
+    holdings.contents = counts.iter().sum();
     holdings.account = !accounts.is_empty();
     let accounts = list_of(&accounts);
     let sql = format!(
@@ -157,15 +172,11 @@ fn holdings(tx: &Tx, address: &EmailAddress) -> Result<Holdings> {
 fn search_words(tx: &Tx, address: &EmailAddress) -> Result<Vec<String>> {
     let accounts = accounts_of(tx, &address.key())?;
     let found = entries_of(tx, address, &accounts, i64::MAX)?;
-    let mut words = BTreeSet::new();
-    for n in found.own {
-        words.extend(tx.all::<String>(
-            "SELECT w.word FROM search_entry AS e INDEXED BY search_entry_ledger
-                 CROSS JOIN search_word AS w
-             WHERE w.number = e.word AND e.ledger = ?",
-            &[&n],
-        )?);
-    }
+    let of_entries = "SELECT DISTINCT w.word FROM search_entry AS e INDEXED BY search_entry_ledger
+             CROSS JOIN search_word AS w
+         WHERE w.number = e.word AND";
+    let words: Vec<String> = look_up(tx, of_entries, "e.ledger", &found.own)?;
+    let words: BTreeSet<_> = words.into_iter().collect();
     Ok(words.into_iter().collect())
 }
 
@@ -173,26 +184,20 @@ fn search_words(tx: &Tx, address: &EmailAddress) -> Result<Vec<String>> {
 fn events(tx: &Tx, address: &EmailAddress) -> Result<Vec<PersonEvent>> {
     let accounts = accounts_of(tx, &address.key())?;
     let found = entries_of(tx, address, &accounts, i64::MAX)?;
-    let mut events = Vec::new();
-    let mut take = |sql: &str, n: i64| -> Result<()> {
-        events.extend(tx.all::<PersonEvent>(sql, &[&n])?);
-        Ok(())
-    };
+    let mut events: Vec<PersonEvent> = Vec::new();
     for account in accounts {
-        take(
+        events.extend(tx.all::<PersonEvent>(
             "SELECT e.at, e.name AS event, e.actor, l.id AS ledger, e.detail
              FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger WHERE e.account = ?",
-            account,
-        )?;
+            &[&account],
+        )?);
     }
-    for n in found.own {
-        take(
-            "SELECT e.at, e.name AS event, e.actor, l.id AS ledger, e.detail
-             FROM event AS e JOIN ledger AS l ON l.n = e.ledger
-             WHERE e.ledger = ? AND e.account IS NULL",
-            n,
-        )?;
-    }
+    let of_entries = "SELECT e.at, e.name AS event, e.actor, l.id AS ledger, e.detail
+         FROM event AS e JOIN ledger AS l ON l.n = e.ledger
+         WHERE e.account IS NULL AND";
+    events.extend(look_up::<PersonEvent>(
+        tx, of_entries, "e.ledger", &found.own,
+    )?);
     events.sort_by_key(|event| event.at);
     Ok(events)
 }
@@ -201,6 +206,32 @@ impl Store {
     /// Summarises the data stored about an address, so that an operator knows what forgetting it removes.
     pub async fn holdings(&self, address: EmailAddress) -> Result<Holdings> {
         self.read_long(move |tx| holdings(tx, &address)).await
+    }
+
+    /// All requests of the person, newest first.
+    pub async fn requests_of(&self, address: EmailAddress) -> Result<Vec<Request>> {
+        self.read_long(move |tx| {
+            let accounts = list_of(&accounts_of(tx, &address.key())?);
+            let sql = format!(
+                "SELECT ledger FROM request WHERE {} ORDER BY ledger DESC",
+                tx.is_among("account", "?")
+            );
+            let numbers: Vec<i64> = tx.all(&sql, &[&accounts])?;
+            request::by_numbers(tx, &numbers)
+        })
+        .await
+    }
+
+    /// All entries of messages that the person wrote, newest first.
+    pub async fn entries_by(&self, address: EmailAddress) -> Result<Vec<LedgerEntry>> {
+        self.read_long(move |tx| {
+            let accounts = accounts_of(tx, &address.key())?;
+            let found = entries_of(tx, &address, &accounts, i64::MAX)?;
+            let newest_first: Vec<i64> = found.own.into_iter().rev().collect();
+            let entries = entries::by_numbers(tx, &newest_first)?;
+            Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+        })
+        .await
     }
 
     /// All events of the account and of its messages.

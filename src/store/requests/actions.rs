@@ -16,7 +16,35 @@ use crate::store::{Result, Store, StoreError, Topic};
 pub struct SeenRequest {
     pub id: RequestId,
     /// None if unknown: then every state that permits the action will do.
-    pub state: Option<RequestState>,
+    pub state: Option<SeenState>,
+}
+
+/// State in which an operator saw a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeenState {
+    /// Without a request, such as a dropped message.
+    NoRequest,
+    Request(RequestState),
+}
+
+impl SeenState {
+    /// Its name in forms.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRequest => "no_request",
+            Self::Request(state) => state.as_str(),
+        }
+    }
+
+    /// The state with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        if name == Self::NoRequest.as_str() {
+            return Some(Self::NoRequest);
+        }
+        RequestState::from_name(name).map(Self::Request)
+    }
 }
 
 impl From<RequestId> for SeenRequest {
@@ -57,13 +85,16 @@ impl Target {
     /// Checks that the request still has the state in which the operator saw it, so that they do not override a
     /// decision that they do not know.
     fn check_seen(&self, seen: SeenRequest) -> Result<()> {
-        match seen.state {
-            Some(state) if state != self.state => Err(StoreError::NotAllowed(format!(
-                "request {} is {} now, and was {state} on the page from which you acted",
-                self.id, self.state
-            ))),
-            _ => Ok(()),
-        }
+        let was = match seen.state {
+            None => return Ok(()),
+            Some(SeenState::Request(state)) if state == self.state => return Ok(()),
+            Some(SeenState::Request(state)) => format!("was {state}"),
+            Some(SeenState::NoRequest) => "did not exist".to_owned(),
+        };
+        Err(StoreError::NotAllowed(format!(
+            "request {} is {} now, and {was} on the page from which you acted",
+            self.id, self.state
+        )))
     }
 }
 

@@ -1,5 +1,7 @@
 //! A request as the API, the pages and the commands show it, and lists of requests.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -9,7 +11,7 @@ use crate::domain::{
 };
 use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::shown_facts::ShownFacts;
-use crate::store::sql::{Conditions, Row, Tx};
+use crate::store::sql::{Conditions, Row, Tx, list_of};
 use crate::store::{ListOrder, Listed, Page, Result, Store};
 
 /// A request as shown in lists, without its content.
@@ -79,7 +81,7 @@ pub struct RequestFilter {
     pub page: Page,
 }
 
-const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id,
+const SHOWN: &str = "SELECT r.ledger AS n, l.id, a.address, a.id AS account_id,
      a.forgotten_at IS NULL AS has_account, r.portal, r.state, l.facts, r.size, r.received_at,
      r.released_at, r.settled_at, r.attempts, r.due_at, r.passed, r.stopped,
      a.status AS account_status,
@@ -115,9 +117,20 @@ fn read_request(row: &Row) -> Result<Request> {
     })
 }
 
-/// Reads a request that is known to exist.
-pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<Request> {
-    tx.one_with(&format!("{SHOWN} WHERE r.ledger = ?"), &[&n], read_request)
+/// Requests that one statement reads.
+const READ_AT_ONCE: usize = 64;
+
+/// Reads requests by the numbers of their entries, in this order.
+pub(crate) fn by_numbers(tx: &Tx, numbers: &[i64]) -> Result<Vec<Request>> {
+    let sql = format!("{SHOWN} WHERE {}", tx.is_among("r.ledger", "?"));
+    let mut found = HashMap::with_capacity(numbers.len());
+    for some in numbers.chunks(READ_AT_ONCE) {
+        tx.each(&sql, &[&list_of(some)], |row| {
+            found.insert(row.get::<_, i64>("n")?, read_request(row)?);
+            Ok(())
+        })?;
+    }
+    Ok(numbers.iter().filter_map(|n| found.remove(n)).collect())
 }
 
 /// Lists the requests of one address, which an index finds; for other filters see `request_lists`.

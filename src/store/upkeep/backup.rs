@@ -34,12 +34,12 @@ pub fn backup(
         Location::File(path) => copy(path, &draft.0, progress),
         Location::Server(_) => copy_rows(database, &draft.0, progress),
     };
-    filled.map_err(|error| name_full_disk(file, error))?;
+    filled.map_err(|error| name_copy_if_full(file, error))?;
     let examined =
         leave_single_file(&draft.0).and_then(|()| crate::store::examine(&Location::from(&draft.0)));
     let found = examined.map_err(|error| match error {
         StoreError::Damaged(damage) => of_damaged_copy(file, &damage),
-        error => name_full_disk(file, error),
+        error => name_copy_if_full(file, error),
     })?;
     if let Some(damage) = found.damage() {
         return Err(of_damaged_copy(file, damage));
@@ -49,7 +49,7 @@ pub fn backup(
 }
 
 /// Names the copy if its disk is full: the database is only read, and a server has a disk of its own.
-fn name_full_disk(file: &Path, error: StoreError) -> StoreError {
+fn name_copy_if_full(file: &Path, error: StoreError) -> StoreError {
     match error {
         StoreError::Full(_) => StoreError::open(
             file.display(),

@@ -22,13 +22,10 @@ use crate::store::{Result, Store, Topic};
 const MAX_PAUSE: i64 = 5 * Millis::HOUR;
 
 /// Longest time for which the API keeps an answer.
-const MAX_ANSWER: i64 = Millis::DAY;
+pub(super) const MAX_ANSWER: i64 = Millis::DAY;
 
 /// Tolerance for the clocks of two machines, or for a clock under gradual correction.
 const TOLERANCE: i64 = Millis::MINUTE;
-
-/// Number of newest events that are checked for a time in the future.
-const RECENT_EVENTS: i64 = 1000;
 
 /// Upper bounds for how far ahead of now each kind of time may be.
 #[derive(Debug, Clone, Copy)]
@@ -215,33 +212,6 @@ const REPAIRS: &[TimeRepair] = &[
 ];
 
 impl Store {
-    /// Latest time of any write, as far as an index or the newest rows show.
-    pub async fn latest_time(&self) -> Result<Option<Timestamp>> {
-        self.read(|tx| {
-            tx.one(
-                "SELECT max(at) FROM (
-                         SELECT max(received_at) AS at FROM ledger
-                         UNION ALL SELECT max(at) FROM (
-                             SELECT at FROM event ORDER BY n DESC LIMIT ?1
-                         ) AS recent
-                         UNION ALL SELECT max(created_at) FROM operator_key
-                         UNION ALL SELECT max(expires_at) - ?2 FROM answer
-                     ) AS times",
-                &[&RECENT_EVENTS, &MAX_ANSWER],
-            )
-        })
-        .await
-    }
-
-    /// Time of the newest entry of the ledger before `end`.
-    pub async fn latest_arrival_before(&self, end: Timestamp) -> Result<Option<Timestamp>> {
-        self.read(move |tx| {
-            let sql = "SELECT max(received_at) FROM ledger WHERE received_at < ?";
-            tx.one(sql, &[&Millis::from(end)])
-        })
-        .await
-    }
-
     /// Corrects all times too far ahead of `now`, `limit` rows at a time. Returns the number of corrected
     /// rows.
     ///
@@ -310,8 +280,8 @@ impl Store {
     }
 }
 
-/// Repairs tables with one row for each destination, session or token. A session keeps its intended length, counted
-/// from now.
+/// Repairs tables with one row for each destination, session, token or hour. A session keeps its intended length,
+/// counted from now.
 fn repair_small_tables(tx: &Tx, now: Millis) -> Result<()> {
     for sql in [
         "UPDATE operator_key SET expires_at = expires_at - (created_at - ?1), created_at = ?1
@@ -322,6 +292,7 @@ fn repair_small_tables(tx: &Tx, now: Millis) -> Result<()> {
         "UPDATE down_destination SET next_try_at = ?1 WHERE next_try_at > ?1",
         "UPDATE operator SET signed_in_at = ?1 WHERE signed_in_at > ?1",
         "UPDATE operator SET totp_confirmed_at = ?1 WHERE totp_confirmed_at > ?1",
+        "DELETE FROM queue_depth WHERE hour * 3600000 > ?1",
     ] {
         tx.run(sql, &[&now])?;
     }
@@ -355,6 +326,7 @@ mod tests {
         ("operator.totp_confirmed_at", "`repair_small_tables`"),
         ("sign_in_attempt.expires_at", "`repair_small_tables`"),
         ("paused_destination.at", "`repair_small_tables`"),
+        ("queue_depth.hour", "`repair_small_tables`"),
         ("moved.at", "only tells when the store left"),
         ("down_destination.since", "`repair_small_tables`"),
         ("down_destination.next_try_at", "`repair_small_tables`"),
@@ -383,6 +355,7 @@ mod tests {
             .all(
                 "SELECT m.name, c.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c
                  WHERE m.type = 'table' AND (c.name = 'at' OR c.name = 'day' OR c.name = 'minute'
+                     OR c.name = 'hour'
                      OR c.name GLOB '*_at' OR c.name GLOB '*until*' OR c.name GLOB '*_day')",
                 &[],
             )

@@ -9,6 +9,7 @@ pub(super) mod examine;
 pub(super) mod expired_content;
 pub(super) mod holds;
 pub(super) mod invariants;
+pub(super) mod latest_times;
 pub(super) mod pending_accounts;
 pub(super) mod retention;
 pub(super) mod transfer;

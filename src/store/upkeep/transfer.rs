@@ -98,7 +98,7 @@ pub fn transfer(
 ) -> Result<Transferred> {
     let (source, target) = (from.driver(), to.driver());
     source.check_schema()?;
-    let name_target = |error| name_full_disk(to, error);
+    let name_target = |error| name_target_if_full(to, error);
     let writer = create_target(&*target, from, to, now).map_err(name_target)?;
     let next_number = close_source(&*source, from, to, now)?;
 
@@ -143,7 +143,7 @@ fn create_target(
 }
 
 /// Names the target if its disk is full: the source may be a file, too.
-fn name_full_disk(to: &Location, error: StoreError) -> StoreError {
+fn name_target_if_full(to: &Location, error: StoreError) -> StoreError {
     match error {
         StoreError::Full(_) => {
             StoreError::open(to, "the disk is full; make room and repeat the transfer")

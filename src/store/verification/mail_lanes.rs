@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
-use crate::domain::{Domain, client_networks};
+use crate::domain::{Domain, IPV6_NETWORKS, client_networks};
 use crate::store::Result;
 use crate::store::rows::keys::{registered_domain, short};
 use crate::store::sql::{Bind, FromSql, SqlValue, ToSql, Tx};
@@ -105,7 +105,7 @@ impl QueuePlace {
 }
 
 /// Number of the networks of an IPv6 client, and the bits that its flow has for each of them.
-const NETWORKS: usize = 4;
+const NETWORKS: usize = IPV6_NETWORKS.len();
 const NETWORK_BITS: usize = 16;
 
 /// Position of the largest network that one person may have, a /48, among the networks of an IPv6 client.

@@ -131,6 +131,7 @@ impl ApiRoute {
                 &[
                     ProblemKind::TooLarge,
                     ProblemKind::Underway,
+                    ProblemKind::AnswerNotKept,
                     ProblemKind::KeyReused,
                 ],
             ),

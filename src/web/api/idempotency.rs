@@ -1,5 +1,6 @@
 //! `Idempotency-Key`: a request with the same key is carried out once. A repeat gets the first answer, unless that
-//! was a server error: then the request is carried out again.
+//! was a server error: then the request is carried out again. If the first answer is too large to be stored, a repeat
+//! gets a problem that says so.
 //!
 //! The HTTP library drops the handler of a client that disconnects, and the time limit does too. Clients repeat
 //! such requests in particular, so the work is a task of its own, which completes and stores its answer. The drain
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::response::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
@@ -17,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::AppState;
 use super::input::RawRequest;
-use super::problem::{Problem, ProblemKind};
+use super::problem::{PROBLEM_JSON, Problem, ProblemKind};
 use crate::domain::{OperatorName, Timestamp};
 use crate::panics::catch_panic;
 use crate::store::{AnswerKey, Claimed, KeptAnswer, StoreError};
@@ -36,6 +38,10 @@ const MAX_WORK: Duration = Duration::from_mins(4);
 /// Maximum age of a claim. It is longer than the work of a request takes, so an older claim belongs to a request
 /// that the end of the process cut off.
 const CLAIMED: SignedDuration = SignedDuration::from_mins(5);
+
+/// Maximum size of the body of a stored answer, in octets. A thousand items of a bulk action have a few mebibytes at
+/// most, but a change of the access settings lists each domain that it adds or removes, however many there are.
+const MAX_STORED: usize = 4 * 1024 * 1024;
 
 /// Header fields that are stored with an answer, besides its status and body.
 const HEAD: [HeaderName; 2] = [CONTENT_TYPE, LOCATION];
@@ -118,19 +124,39 @@ async fn claim_and_work(
     if parts.status.is_server_error() {
         app.store.give_up_answer(asked).await?;
     } else {
-        let head = HEAD.iter().filter_map(|name| {
-            let value = parts.headers.get(name)?.to_str().ok()?;
-            Some((name.to_string(), value.to_owned()))
-        });
-        let kept = KeptAnswer {
-            status: parts.status.as_u16(),
-            head: head.collect(),
-            body: body.to_vec(),
+        let kept = if body.len() > MAX_STORED {
+            answer_instead(parts.status)
+        } else {
+            answer_to_keep(&parts, &body)
         };
         let until = now.saturating_add(KEPT).unwrap_or(Timestamp::MAX);
         app.store.keep_answer(asked, kept, until).await?;
     }
     Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+fn answer_to_keep(parts: &Parts, body: &[u8]) -> KeptAnswer {
+    let head = HEAD.iter().filter_map(|name| {
+        let value = parts.headers.get(name)?.to_str().ok()?;
+        Some((name.to_string(), value.to_owned()))
+    });
+    KeptAnswer {
+        status: parts.status.as_u16(),
+        head: head.collect(),
+        body: body.to_vec(),
+    }
+}
+
+/// The answer to a repeat of a request whose own answer, with this status, is too large to be stored: the request must
+/// not be carried out again.
+fn answer_instead(status: StatusCode) -> KeptAnswer {
+    let detail = format!("the request was answered {} before", status.as_u16());
+    let problem = Problem::new(ProblemKind::AnswerNotKept, detail);
+    KeptAnswer {
+        status: problem.kind.status().as_u16(),
+        head: vec![(CONTENT_TYPE.to_string(), PROBLEM_JSON.to_owned())],
+        body: serde_json::to_vec(&problem.body()).unwrap_or_default(),
+    }
 }
 
 fn server_error(error: StoreError) -> Response {

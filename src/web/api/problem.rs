@@ -49,6 +49,8 @@ kinds! {
     NotPossible CONFLICT "not-possible" "Not possible in the current state";
     SettingsChanged CONFLICT "settings-changed" "The settings have changed in the meantime";
     Underway CONFLICT "underway" "The same request is in progress";
+    AnswerNotKept CONFLICT "answer-not-kept"
+        "The same request was answered before, but its answer was too large to be kept";
     TooLarge PAYLOAD_TOO_LARGE "too-large" "The body is too large";
     MediaType UNSUPPORTED_MEDIA_TYPE "media-type" "The body must be JSON";
     Refused UNPROCESSABLE_ENTITY "refused"

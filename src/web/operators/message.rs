@@ -25,7 +25,7 @@ use crate::mail::{
     readable,
 };
 use crate::operations::{Explanation, WaitingCauses, explain_entry};
-use crate::store::{LedgerEntry, Request, StoreError};
+use crate::store::{LedgerEntry, Request, SeenState, StoreError};
 use crate::web::display::one_line;
 use crate::web::render::Policy;
 
@@ -137,6 +137,7 @@ pub(super) async fn show(
             request => entry.request.map(|id| id.to_string()),
             request_error => error,
             state => state.map(RequestState::as_str),
+            seen => seen_state(&entry, state).map(SeenState::as_str),
             revision => entry.revision,
             rules => Value::from(Serde(&rules)),
             decided => rules.iter().find(|rule| rule.matched).map(|rule| Value::from(Serde(rule))),
@@ -152,6 +153,14 @@ pub(super) async fn show(
         response.extensions_mut().insert(Policy::Framing);
     }
     Ok(response)
+}
+
+/// The state that the page shows, for its forms; None for a request whose state is unknown.
+fn seen_state(entry: &LedgerEntry, state: Option<RequestState>) -> Option<SeenState> {
+    match entry.request {
+        Some(_) => state.map(SeenState::Request),
+        None => Some(SeenState::NoRequest),
+    }
 }
 
 /// The fields that people look at first, and all others. The address in From is the one that the rules read:

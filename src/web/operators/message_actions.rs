@@ -9,13 +9,13 @@ use super::error::Error;
 use super::form_fields::{Fields, FormFields};
 use super::message::{find, find_account};
 use crate::access::AccessSettings;
-use crate::domain::{Account, EmailAddress, PortalName, Reason, RequestState, Role, Verdict};
+use crate::domain::{Account, EmailAddress, PortalName, Reason, Role, Verdict};
 use crate::operations::{
     CustomerAction, DenyAction, GrantAction, RequestAction, SenderChoice, act_on_customer,
     act_on_request, deny_access, grant_access, is_recoverable, needs_portal, recover,
     release_dropped,
 };
-use crate::store::{LedgerEntry, Request, SeenRequest};
+use crate::store::{LedgerEntry, Request, SeenRequest, SeenState};
 use crate::web::display::one_line;
 use crate::web::page::portal_choices;
 
@@ -103,7 +103,7 @@ pub(super) async fn act(
         "release" | "discard" | "retry" => {
             let id = entry.request.ok_or(Error::NotFound("request"))?;
             let action = RequestAction::from_name(action).ok_or_else(Error::unknown_action)?;
-            let state = form.read("seen", RequestState::from_name)?;
+            let state = form.read("seen", SeenState::from_name)?;
             let request = SeenRequest { id, state };
             act_on_request(store, &config, action, request, by).await?;
             action.outcome()

@@ -21,7 +21,7 @@ use crate::domain::{
 use crate::operations::{
     MAX_BULK_ITEMS, Outcomes, RequestAction, Tally, WaitingCauses, act_on_requests, earlier,
 };
-use crate::store::{Listed, Page as Part, Request, RequestFilter, SeenRequest};
+use crate::store::{Listed, Page as Part, Request, RequestFilter, SeenRequest, SeenState};
 use crate::web::display::one_line;
 use crate::web::page::WebPage;
 
@@ -239,7 +239,7 @@ fn read_requests(sent: &Fields) -> Result<Vec<SeenRequest>, Error> {
         .map(|id| id.parse::<RequestId>().map(SeenRequest::from))
         .collect::<Result<Vec<SeenRequest>, _>>()
         .map_err(|error| Error::Malformed(format!("{error}.")))?;
-    let states: Vec<_> = sent.all("seen").map(RequestState::from_name).collect();
+    let states: Vec<_> = sent.all("seen").map(SeenState::from_name).collect();
     if states.is_empty() {
         return Ok(requests);
     }

@@ -3,7 +3,7 @@
 use vestibule::domain::RequestState;
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
-    Claim, NextWork, Retried, SeenRequest, Settled, Settlement, Store, StoreError, Topic,
+    Claim, NextWork, Retried, SeenRequest, SeenState, Settled, Settlement, Store, StoreError, Topic,
 };
 
 use super::harness::{DAY, Harness, at, mail, minutes, operator, portal, start, to};
@@ -163,7 +163,7 @@ async fn an_operator_acts_only_in_the_state_that_they_saw() {
     let id = entry.request.expect("a request");
     let seen = |state| SeenRequest {
         id,
-        state: Some(state),
+        state: Some(SeenState::Request(state)),
     };
     let discard = |state| {
         let by = operator("ada");

@@ -144,6 +144,21 @@ async fn retention_continues_past_an_entry_from_the_future() {
 }
 
 #[tokio::test]
+async fn a_sample_of_the_queues_from_the_future_is_deleted() {
+    let harness = Harness::open().await;
+    let sampled = harness.store.sample_queues(wrong());
+    sampled.await.expect("sampled");
+    let latest = harness.store.latest_time().await.expect("read");
+    assert!(latest > Some(start() + DAY), "{latest:?}");
+    let repaired = harness.store.repair_times(start() + DAY, DELAYS, 2).await;
+    repaired.expect("repaired");
+    let latest = harness.store.latest_time().await.expect("read");
+    assert!(latest <= Some(start() + DAY), "{latest:?}");
+    let history = harness.store.backlog_history(start()).await;
+    assert!(history.expect("read").is_empty());
+}
+
+#[tokio::test]
 async fn a_session_and_an_answer_from_the_future_end_when_others_do() {
     let harness = Harness::open().await;
     let name = OperatorName::parse("bea").expect("a name");

@@ -170,6 +170,9 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
     check("given up mail", session, |c| {
         sent_and_queued_mail::count_given_up(c, then.into())
     });
+    check("the rows of a list of requests", session, |c| {
+        request::by_numbers(c, &[1, 2])
+    });
     let portals = [PortalName::parse("it").expect("a name")];
     check("waiting requests", session, |c| {
         destinations::waiting_requests(c, &portals)

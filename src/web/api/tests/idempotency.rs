@@ -135,3 +135,25 @@ async fn work_that_panics_or_takes_too_long_gives_up_its_key() {
     let answer = once(app, asked, works).await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::CREATED);
 }
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_not_stored_and_its_request_is_not_repeated() {
+    let harness = Harness::open().await;
+    let (app, asked) = (state_of(&harness), answer_key(&harness).await);
+    let carry_out = |size: usize| {
+        let work = async move { (StatusCode::CREATED, "x".repeat(size)).into_response() };
+        once(Arc::clone(&app), asked.clone(), work)
+    };
+    let size = 4 * 1024 * 1024 + 1;
+    let first = carry_out(size).await.expect("an answer");
+    assert_eq!(first.status(), StatusCode::CREATED);
+    let body = axum::body::to_bytes(first.into_body(), usize::MAX).await;
+    assert_eq!(body.expect("a body").len(), size, "the first is whole");
+    let repeat = carry_out(1).await.expect("an answer");
+    assert_eq!(repeat.status(), StatusCode::CONFLICT);
+    assert_eq!(repeat.headers()[CONTENT_TYPE], "application/problem+json");
+    let body = axum::body::to_bytes(repeat.into_body(), usize::MAX).await;
+    let problem: Value = serde_json::from_slice(&body.expect("a body")).expect("JSON");
+    assert_eq!(problem["type"], "urn:vestibule:problem:answer-not-kept");
+    assert_eq!(problem["detail"], "the request was answered 201 before");
+}

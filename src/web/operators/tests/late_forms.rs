@@ -1,4 +1,4 @@
-//! Forms that arrive slowly, while the session ends or the operator loses a role.
+//! Forms that arrive late: the session has ended, the operator has lost a role, or another operator has acted.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -126,4 +126,30 @@ async fn an_operator_who_loses_the_role_while_their_form_comes_changes_nothing()
     assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.body);
     assert!(answer.body.contains("This needs the role admin."));
     assert_eq!(harness.get(&viewer, "/").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_late_release_of_a_dropped_message_overrides_no_discard() {
+    let harness = Harness::open().await;
+    let (agent, admin) = (
+        harness.session(Role::Agent).await,
+        harness.session(Role::Admin).await,
+    );
+    let entry = harness.mail("eve@elsewhere.example", "one").await;
+    let path = format!("/messages/{}", entry.ledger);
+    let page = harness.get(&agent, &path).await.body;
+    for action in ["release", "discard"] {
+        let done = harness.post(&admin, &path, &[("action", action)]).await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+    }
+    let shown = hidden(&page, &format!("action=\"{path}\""));
+    let shown = shown
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let fields: Vec<_> = shown.chain([("action", "release")]).collect();
+    let late = harness.post(&agent, &path, &fields).await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.body);
+    let why = "is discarded now, and did not exist on the page";
+    assert!(late.body.contains(why), "{}", late.body);
+    assert_eq!(harness.states().await, [RequestState::Discarded]);
 }

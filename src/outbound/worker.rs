@@ -176,7 +176,8 @@ impl<Q: WorkQueue> Worker<Q> {
                     is_requested: state.is_requested,
                 };
                 let ended = if was_down && down.is_requested {
-                    store.record_up(down.name.clone(), down.since).await
+                    let ended = store.record_up(down.name.clone(), down.since).await;
+                    ended.map(drop)
                 } else {
                     Ok(())
                 };
@@ -185,7 +186,7 @@ impl<Q: WorkQueue> Worker<Q> {
                     error => error,
                 }
             }
-            (None, Some(_)) => store.record_up(name, Timestamp::now()).await,
+            (None, Some(_)) => store.record_up(name, Timestamp::now()).await.map(drop),
         };
         match done {
             Ok(()) => self.recorded = state,

@@ -88,6 +88,9 @@ impl Breaker {
     /// Returns the state after one more outcome.
     #[must_use]
     fn after(self, attempt: &AttemptOutcome, now: Timestamp) -> Self {
+        if attempt.is_internal() {
+            return self;
+        }
         let Some(cause) = attempt.destination_failure() else {
             return match self {
                 // This attempt started before the destination requested the wait.

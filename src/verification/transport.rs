@@ -117,7 +117,7 @@ impl MailTransport {
                 {
                     Ok(Ok(())) => AttemptOutcome::Delivered,
                     Ok(Err(cause)) => AttemptOutcome::Retry(Cause::of_destination(&cause)),
-                    Err(panic) => AttemptOutcome::Unknown(Cause::of_request(&panic.to_string())),
+                    Err(panic) => AttemptOutcome::Unknown(Cause::internal(&panic.to_string())),
                 }
             }
         }

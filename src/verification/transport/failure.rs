@@ -84,7 +84,7 @@ impl SendFailure {
         let cause = Cause::new(&self.to_string(), scope);
         Some(match scope {
             Scope::Recipient => AttemptOutcome::Refused(cause),
-            Scope::Request | Scope::Destination => AttemptOutcome::Retry(cause),
+            Scope::Request | Scope::Destination | Scope::Internal => AttemptOutcome::Retry(cause),
         })
     }
 

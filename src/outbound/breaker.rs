@@ -183,6 +183,8 @@ struct State {
     last_error: String,
     /// True if the log says that it is down.
     is_logged_down: bool,
+    /// The state that was last recorded for operators.
+    record: Option<DownState>,
 }
 
 /// A change that is to be logged.
@@ -229,6 +231,16 @@ impl SharedBreaker {
             next_try_at,
             last_error: state.last_error.clone(),
         })
+    }
+
+    /// The state that was last recorded for operators. The worker after a reload needs it, too: the outage may end
+    /// between the two.
+    pub fn last_record(&self) -> Option<DownState> {
+        self.lock().record.clone()
+    }
+
+    pub fn set_record(&self, state: Option<DownState>) {
+        self.lock().record = state;
     }
 
     /// Returns each change between down and up once, however many workers share this breaker. A pause that the

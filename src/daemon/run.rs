@@ -86,7 +86,7 @@ pub async fn serve(
 
 async fn start(config: Config, sockets: InheritedSockets) -> anyhow::Result<Daemon> {
     let listeners = Listeners::bind_missing(sockets, &config).await?;
-    Daemon::start(config, listeners).await
+    Box::pin(Daemon::start(config, listeners)).await
 }
 
 fn reload(daemon: &Daemon, reloading: &Reloading) {

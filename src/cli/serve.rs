@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::context::Global;
 use super::failure::CommandResult;
 use crate::config::Config;
-use crate::daemon::{self, InheritedSockets, Reloading};
+use crate::daemon::{self, InheritedSockets, Reloading, Signals};
 use crate::observe;
 
 /// Run the daemon
@@ -29,7 +29,7 @@ pub async fn run(args: &Args, global: &Global) -> CommandResult {
     let config = match Config::load(global.config.as_deref()) {
         Ok(config) => config,
         Err(mistakes) => {
-            daemon::answer_waiting_clients(sockets).await;
+            daemon::answer_waiting_clients(sockets, &mut Signals::new()?).await;
             return Err(mistakes.into());
         }
     };

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::listeners::share;
-use super::{InheritedSockets, Listeners, Stage, systemd};
+use super::{InheritedSockets, Listeners, Signals, Stage, systemd};
 use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::observe::events;
@@ -58,15 +58,17 @@ pub(super) async fn open(config: &Config, listeners: &Listeners) -> anyhow::Resu
 
 /// Answers the clients that wait on systemd's sockets after a failed start, if there are such sockets. systemd
 /// keeps them open: an MTA would wait in their backlog until a start succeeds, and each waiting client would start
-/// the daemon again at once, until systemd gives up after five starts in ten seconds and closes the sockets.
-pub async fn answer_waiting_clients(sockets: InheritedSockets) {
+/// the daemon again at once, until systemd gives up after five starts in ten seconds and closes the sockets. A signal
+/// ends it early, so that the caller still reports the cause.
+pub async fn answer_waiting_clients(sockets: InheritedSockets, signals: &mut Signals) {
     let InheritedSockets { smtp, http, admin } = sockets;
     let pages: Vec<_> = http.into_iter().chain(admin).collect();
     if smtp.is_empty() && pages.is_empty() {
         return;
     }
     let meanwhile = answer_meanwhile(smtp, pages, &[]);
-    tokio::time::sleep(ANSWERING).await;
+    // At the end of the time or at a signal.
+    let _ = tokio::time::timeout(ANSWERING, signals.wait_for_stop()).await;
     meanwhile.stop.cancel();
 }
 

@@ -29,11 +29,12 @@ pub async fn serve(
     ready_file: Option<&Path>,
 ) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
+    let waiting = sockets.share()?;
     let mut starting = Box::pin(start(config, sockets));
     let mut must_reload = false;
-    let daemon = loop {
+    let started = loop {
         tokio::select! {
-            started = &mut starting => break started?,
+            started = &mut starting => break started,
             signal = signals.next() => match signal {
                 Signal::Stop(name) => {
                     events::daemon_stopping(name);
@@ -45,6 +46,14 @@ pub async fn serve(
             },
         }
     };
+    let daemon = match started {
+        Ok(daemon) => daemon,
+        Err(error) => {
+            answer_waiting_clients(waiting, &mut signals).await;
+            return Err(error);
+        }
+    };
+    drop(waiting);
     if must_reload {
         reload(&daemon, &reloading);
     }
@@ -75,18 +84,9 @@ pub async fn serve(
     }
 }
 
-/// Starts the daemon. If that fails, answers the clients that wait on the sockets.
 async fn start(config: Config, sockets: InheritedSockets) -> anyhow::Result<Daemon> {
-    let waiting = sockets.share()?;
-    let listeners = Listeners::bind_missing(sockets, &config).await;
-    let started = match listeners {
-        Ok(listeners) => Box::pin(Daemon::start(config, listeners)).await,
-        Err(error) => Err(error),
-    };
-    if started.is_err() {
-        answer_waiting_clients(waiting).await;
-    }
-    started
+    let listeners = Listeners::bind_missing(sockets, &config).await?;
+    Box::pin(Daemon::start(config, listeners)).await
 }
 
 fn reload(daemon: &Daemon, reloading: &Reloading) {

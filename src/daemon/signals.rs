@@ -33,4 +33,9 @@ impl Signals {
             _ = self.hang_up.recv() => Signal::Reload,
         }
     }
+
+    /// Returns at the next signal that ends the process.
+    pub async fn wait_for_stop(&mut self) {
+        while matches!(self.next().await, Signal::Reload) {}
+    }
 }

@@ -119,7 +119,7 @@ impl RequestQueue {
                     OutgoingMessage::open(claim.clone(), content, &self.links, &self.hostname).await
                 }
                 Ok(None) => {
-                    let cause = Cause::of_request("the content is no longer kept");
+                    let cause = Cause::internal("the content is no longer kept");
                     return Err(AttemptOutcome::Refused(cause));
                 }
                 Err(error) => Err(error),

@@ -12,11 +12,11 @@ use super::hook_subscriptions::HookSubscriptions;
 use super::request_queue::RequestQueue;
 use crate::clock::CheckedClock;
 use crate::config::Config;
-use crate::domain::Timestamp;
+use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
 use crate::outbound::Generations;
 use crate::outbound::breaker::Target;
-use crate::store::{DownDestination, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Delay before a retry after a database error.
 const SETBACK: Duration = Duration::from_secs(1);
@@ -93,20 +93,16 @@ async fn adopt_states(generations: &Generations) -> Result<(), StoreError> {
             || (is_shared && generations.adopt(&recorded))
             || others_differ;
         if !is_current {
-            end_outage(&store, recorded).await?;
+            end_outage(&store, &recorded.name).await?;
         }
     }
     Ok(())
 }
 
-/// Removes the record of a destination, and logs the end of its outage.
-async fn end_outage(store: &Store, recorded: DownDestination) -> Result<(), StoreError> {
-    let DownDestination {
-        name, is_requested, ..
-    } = recorded;
-    store.record_up(name.clone(), Timestamp::now()).await?;
-    if !is_requested {
-        events::destination_up(&name);
+/// Removes the record of a destination, and logs the end of its outage unless another node did so.
+async fn end_outage(store: &Store, name: &DestinationName) -> Result<(), StoreError> {
+    if store.record_up(name.clone(), Timestamp::now()).await? {
+        events::destination_up(name);
     }
     Ok(())
 }
@@ -132,7 +128,7 @@ async fn end_outages_without_node(config: &Config, store: &Store) -> Result<(), 
         return Ok(());
     }
     for recorded in removed {
-        end_outage(store, recorded).await?;
+        end_outage(store, &recorded.name).await?;
     }
     Ok(())
 }

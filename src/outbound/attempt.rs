@@ -22,7 +22,7 @@ impl AttemptOutcome {
     #[must_use]
     pub fn of_panic(panic: &str) -> Self {
         events::fault("outbound", &panic);
-        Self::Unknown(Cause::of_request("internal error in vestibule"))
+        Self::Unknown(Cause::internal("internal error in vestibule"))
     }
 
     /// The cause of a failure of the destination as a whole.
@@ -33,6 +33,17 @@ impl AttemptOutcome {
                 Some(cause)
             }
             _ => None,
+        }
+    }
+
+    /// True if the attempt ended for a reason of our own, so that it says nothing about the destination.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        match self {
+            Self::Delivered => false,
+            Self::Retry(cause) | Self::Refused(cause) | Self::Unknown(cause) => {
+                cause.scope == Scope::Internal
+            }
         }
     }
 }
@@ -56,6 +67,8 @@ pub enum Scope {
     Destination,
     /// The recipient's address does not exist, whatever is sent to it.
     Recipient,
+    /// Concerns this installation: the message could not be read or composed, or an internal error.
+    Internal,
 }
 
 impl Cause {
@@ -67,6 +80,11 @@ impl Cause {
     #[must_use]
     pub fn of_destination(text: &str) -> Self {
         Self::new(text, Scope::Destination)
+    }
+
+    #[must_use]
+    pub fn internal(text: &str) -> Self {
+        Self::new(text, Scope::Internal)
     }
 
     /// Creates a cause. Foreign text becomes one printable line of bounded length.
@@ -84,10 +102,10 @@ impl Cause {
     }
 }
 
-/// A failure of the store, which does not count against the destination.
+/// A failure of the store, which says nothing about the destination.
 impl From<StoreError> for Cause {
     fn from(error: StoreError) -> Self {
-        Self::of_request(&error.to_string())
+        Self::internal(&error.to_string())
     }
 }
 

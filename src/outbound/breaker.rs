@@ -88,6 +88,9 @@ impl Breaker {
     /// Returns the state after one more outcome.
     #[must_use]
     fn after(self, attempt: &AttemptOutcome, now: Timestamp) -> Self {
+        if attempt.is_internal() {
+            return self;
+        }
         let Some(cause) = attempt.destination_failure() else {
             return match self {
                 // This attempt started before the destination requested the wait.
@@ -180,6 +183,8 @@ struct State {
     last_error: String,
     /// True if the log says that it is down.
     is_logged_down: bool,
+    /// The state that was last recorded for operators.
+    record: Option<DownState>,
 }
 
 /// A change that is to be logged.
@@ -226,6 +231,16 @@ impl SharedBreaker {
             next_try_at,
             last_error: state.last_error.clone(),
         })
+    }
+
+    /// The state that was last recorded for operators. The worker after a reload needs it, too: the outage may end
+    /// between the two.
+    pub fn last_record(&self) -> Option<DownState> {
+        self.lock().record.clone()
+    }
+
+    pub fn set_record(&self, state: Option<DownState>) {
+        self.lock().record = state;
     }
 
     /// Returns each change between down and up once, however many workers share this breaker. A pause that the

@@ -7,10 +7,8 @@ use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use lettre::SmtpTransport;
-use lettre::transport::smtp::PoolConfig;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS, Mechanism};
+use lettre::transport::smtp::client::{SmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use rustls::CertificateError;
 use secrecy::ExposeSecret;
@@ -84,7 +82,16 @@ impl LoginCredentials {
     }
 }
 
-/// Connects, sends EHLO, negotiates TLS and logs in, as far as the configuration requires.
+/// Protection of the mail to a server that is usable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protection {
+    AsConfigured,
+    /// STARTTLS failed, and the daemon would send in plain text.
+    PlainText(Trouble),
+}
+
+/// Connects, sends EHLO, negotiates TLS and logs in, as far as the configuration requires. If opportunistic TLS fails,
+/// goes on in plain text, as the daemon does (RFC 7435).
 ///
 /// # Errors
 /// The step that failed.
@@ -93,10 +100,83 @@ pub fn smtp(
     login: Option<&LoginCredentials>,
     hello: &Domain,
     timeout: Duration,
-) -> Result<(), Trouble> {
-    let verify = server.verifies_certificate();
-    let parameters = || {
-        TlsParameters::builder(server.host.clone())
+) -> Result<Protection, Trouble> {
+    let has_token = login.is_some_and(|login| login.is_token);
+    let check = ServerCheck {
+        server,
+        hello: ClientId::Domain(hello.to_string()),
+        timeout,
+    };
+    let (mut connection, protection) = check.connect()?;
+    if let Some(login) = login {
+        let mechanisms: &[Mechanism] = if has_token {
+            &[Mechanism::Xoauth2]
+        } else {
+            DEFAULT_MECHANISMS
+        };
+        connection
+            .auth(mechanisms, &login.credentials)
+            .map_err(|cause| trouble(&cause, has_token, timeout))?;
+    }
+    if !connection.test_connected() {
+        return Err(Trouble {
+            obstacle: Obstacle::Refusal,
+            text: "it closed the connection after the greeting".to_owned(),
+        });
+    }
+    connection.abort();
+    Ok(protection)
+}
+
+/// The part of a check that needs no login.
+struct ServerCheck<'a> {
+    server: &'a SmtpServer,
+    hello: ClientId,
+    timeout: Duration,
+}
+
+impl ServerCheck<'_> {
+    /// Opens a connection, encrypted as far as the configuration requires.
+    fn connect(&self) -> Result<(SmtpConnection, Protection), Trouble> {
+        let configured = |connection: SmtpConnection| (connection, Protection::AsConfigured);
+        match self.server.security {
+            SmtpSecurity::None => self.open(None).map(configured),
+            SmtpSecurity::Tls => self.open(Some(&self.parameters()?)).map(configured),
+            SmtpSecurity::StartTls => {
+                let mut connection = self.open(None)?;
+                self.start_tls(&mut connection)?;
+                Ok(configured(connection))
+            }
+            SmtpSecurity::Opportunistic => {
+                let mut connection = self.open(None)?;
+                if !connection.can_starttls() {
+                    return Ok(configured(connection));
+                }
+                let Err(trouble) = self.start_tls(&mut connection) else {
+                    return Ok(configured(connection));
+                };
+                drop(connection);
+                Ok((self.open(None)?, Protection::PlainText(trouble)))
+            }
+        }
+    }
+
+    /// Connects, with TLS from the first octet if `tls` is given, and reads greeting and EHLO.
+    fn open(&self, tls: Option<&TlsParameters>) -> Result<SmtpConnection, Trouble> {
+        let place = (self.server.host.as_str(), self.server.port);
+        SmtpConnection::connect(place, Some(self.timeout), &self.hello, tls, None)
+            .map_err(|cause| trouble(&cause, false, self.timeout))
+    }
+
+    fn start_tls(&self, connection: &mut SmtpConnection) -> Result<(), Trouble> {
+        connection
+            .starttls(&self.parameters()?, &self.hello)
+            .map_err(|cause| trouble(&cause, false, self.timeout))
+    }
+
+    fn parameters(&self) -> Result<TlsParameters, Trouble> {
+        let verify = self.server.verifies_certificate();
+        TlsParameters::builder(self.server.host.clone())
             .dangerous_accept_invalid_certs(!verify)
             .dangerous_accept_invalid_hostnames(!verify)
             .build()
@@ -104,33 +184,6 @@ pub fn smtp(
                 obstacle: Obstacle::Tls,
                 text: in_one_line(&cause),
             })
-    };
-    let tls = match server.security {
-        SmtpSecurity::None => Tls::None,
-        SmtpSecurity::Opportunistic => Tls::Opportunistic(parameters()?),
-        SmtpSecurity::StartTls => Tls::Required(parameters()?),
-        SmtpSecurity::Tls => Tls::Wrapper(parameters()?),
-    };
-    let mut transport = SmtpTransport::builder_dangerous(&server.host)
-        .port(server.port)
-        .tls(tls)
-        .hello_name(ClientId::Domain(hello.to_string()))
-        .timeout(Some(timeout))
-        .pool_config(PoolConfig::new().min_idle(0).max_size(1));
-    let has_token = login.is_some_and(|login| login.is_token);
-    if let Some(login) = login {
-        transport = transport.credentials(login.credentials.clone());
-    }
-    if has_token {
-        transport = transport.authentication(vec![Mechanism::Xoauth2]);
-    }
-    match transport.build().test_connection() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Trouble {
-            obstacle: Obstacle::Refusal,
-            text: "it closed the connection after the greeting".to_owned(),
-        }),
-        Err(cause) => Err(trouble(&cause, has_token, timeout)),
     }
 }
 

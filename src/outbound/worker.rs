@@ -20,7 +20,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::{BreakerChange, Capacity, DownState, SharedBreaker};
+use super::breaker::{BreakerChange, Capacity, SharedBreaker};
 use super::queue::{WorkOutcome, WorkQueue};
 use super::run::{RUN_TIME, Run};
 use crate::domain::{DestinationName, Timestamp, later};
@@ -64,8 +64,6 @@ pub struct Worker<Q: WorkQueue> {
     /// Outcomes of runs that are still in progress.
     early: mpsc::UnboundedSender<Vec<WorkOutcome<Q>>>,
     actions: Changes,
-    /// The state of the destination as operators see it.
-    recorded: Option<DownState>,
     /// Time at which a free slot began to wait until others are free, too. `None` if none waits.
     free_since: Option<Instant>,
 }
@@ -87,7 +85,6 @@ impl<Q: WorkQueue> Worker<Q> {
             setback: Instant::now(),
             under_way: JoinSet::new(),
             early,
-            recorded: None,
             free_since: None,
         };
         let mut has_closed_idle = true;
@@ -151,7 +148,7 @@ impl<Q: WorkQueue> Worker<Q> {
         };
         self.log_change(&name);
         let store = self.queue.store();
-        let done = match (&state, &self.recorded) {
+        let done = match (&state, &self.breaker.last_record()) {
             (None, None) => return,
             (Some(state), Some(recorded)) if state == recorded => {
                 match store.is_down(name.clone()).await {
@@ -159,7 +156,7 @@ impl<Q: WorkQueue> Worker<Q> {
                     Ok(false) => {
                         self.breaker.close();
                         self.log_change(&name);
-                        self.recorded = None;
+                        self.breaker.set_record(None);
                         self.next = None;
                         return;
                     }
@@ -176,7 +173,8 @@ impl<Q: WorkQueue> Worker<Q> {
                     is_requested: state.is_requested,
                 };
                 let ended = if was_down && down.is_requested {
-                    store.record_up(down.name.clone(), down.since).await
+                    let ended = store.record_up(down.name.clone(), down.since).await;
+                    ended.map(drop)
                 } else {
                     Ok(())
                 };
@@ -185,10 +183,10 @@ impl<Q: WorkQueue> Worker<Q> {
                     error => error,
                 }
             }
-            (None, Some(_)) => store.record_up(name, Timestamp::now()).await,
+            (None, Some(_)) => store.record_up(name, Timestamp::now()).await.map(drop),
         };
         match done {
-            Ok(()) => self.recorded = state,
+            Ok(()) => self.breaker.set_record(state),
             Err(error) => events::fault("outbound", &error),
         }
     }

@@ -25,7 +25,7 @@ impl Mailer {
             Ok(mail) => return self.transport.send(&mail).await,
             Err(error) => error,
         };
-        let cause = Cause::of_request(&error.to_string());
+        let cause = Cause::internal(&error.to_string());
         match error {
             ComposeError::Templates(_) | ComposeError::NoSubject => AttemptOutcome::Retry(cause),
             _ => AttemptOutcome::Refused(cause),

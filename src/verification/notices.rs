@@ -122,7 +122,7 @@ impl NoticeQueue {
     async fn send(&self, notice: &Notice) -> AttemptOutcome {
         let (config, templates) = (&self.0.config, &self.0.templates);
         if config.is_ours(&notice.address) {
-            return AttemptOutcome::Refused(Cause::of_request("it is one of our own addresses"));
+            return AttemptOutcome::Refused(Cause::internal("it is one of our own addresses"));
         }
         let wanted = [notice.languages.clone()];
         let language = self.0.choose_language(wanted, Some(&notice.portal));

@@ -44,6 +44,8 @@ const UPGRADE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A connection that was idle for longer is tested with NOOP.
 const FRESH: Duration = Duration::from_secs(1);
+/// Time limit of that test: a firewall may have dropped the connection without a word.
+const NOOP_LIMIT: Duration = Duration::from_secs(5);
 /// Time for which an idle connection is kept.
 const IDLE: Duration = Duration::from_mins(1);
 
@@ -115,7 +117,7 @@ impl MailTransport {
                 {
                     Ok(Ok(())) => AttemptOutcome::Delivered,
                     Ok(Err(cause)) => AttemptOutcome::Retry(Cause::of_destination(&cause)),
-                    Err(panic) => AttemptOutcome::Unknown(Cause::of_request(&panic.to_string())),
+                    Err(panic) => AttemptOutcome::Unknown(Cause::internal(&panic.to_string())),
                 }
             }
         }
@@ -167,16 +169,30 @@ impl Server {
         }
     }
 
-    /// Sets `is_content_sent` before the content is sent: from then on only a reply tells the outcome.
+    /// Sets `is_content_sent` before the content is sent: from then on only a reply tells the outcome. If the server
+    /// has closed an idle connection, or closes it at the next mail, the mail is sent over a new one.
     async fn try_send(
         &self,
         mail: &ComposedMail,
         is_content_sent: &mut bool,
     ) -> Result<(), SendFailure> {
-        let mut connection = match self.take_idle().await {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
+        if let Some(connection) = self.take_idle().await {
+            match self.send_over(connection, mail, is_content_sent).await {
+                Err(failure) if failure.is_goodbye() => {}
+                done => return done,
+            }
+        }
+        let connection = self.connect().await?;
+        self.send_over(connection, mail, is_content_sent).await
+    }
+
+    /// Sends the mail over this connection, which is kept if all went well.
+    async fn send_over(
+        &self,
+        mut connection: AsyncSmtpConnection,
+        mail: &ComposedMail,
+        is_content_sent: &mut bool,
+    ) -> Result<(), SendFailure> {
         match transact(&mut connection, mail, is_content_sent).await {
             Ok(()) => self.idle.put(connection),
             Err(error) => {
@@ -193,7 +209,11 @@ impl Server {
     /// An idle connection that is still alive.
     async fn take_idle(&self) -> Option<AsyncSmtpConnection> {
         while let Some((mut connection, idle)) = self.idle.take() {
-            if idle < FRESH || connection.test_connected().await {
+            if idle < FRESH {
+                return Some(connection);
+            }
+            let test = tokio::time::timeout(NOOP_LIMIT, connection.test_connected());
+            if test.await.unwrap_or(false) {
                 return Some(connection);
             }
         }

@@ -50,12 +50,16 @@ impl Activated {
     fn wait(&mut self) -> Option<i32> {
         wait_for("the end", || self.0.try_wait().expect("a child")).code()
     }
+
+    fn signal(&self, name: &str) {
+        let group = format!("-{}", self.0.id());
+        let _ = Command::new("kill").args([name, "--", &group]).output();
+    }
 }
 
 impl Drop for Activated {
     fn drop(&mut self) {
-        let group = format!("-{}", self.0.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).output();
+        self.signal("-KILL");
         let _ = self.0.wait();
     }
 }
@@ -143,6 +147,27 @@ fn a_data_folder_that_cannot_be_used_answers_clients_that_wait_on_the_sockets() 
     let harness = Harness::at_rest(STANDARD);
     harness.write("data", "a file");
     check_answers_to_failed_start(&harness, 1, "data_dir: cannot create");
+}
+
+#[test]
+fn a_stop_while_clients_are_answered_leaves_the_cause_in_the_log() {
+    for (file, content, status, cause) in [
+        ("data", "a file", 1, "data_dir: cannot create"),
+        ("vestibule.toml", "hostname = 7\n", 2, "hostname"),
+    ] {
+        let harness = Harness::at_rest(STANDARD);
+        harness.write(file, content);
+        let smtp = Port::reserve();
+        let script = format!("exec {PROGRAM} serve");
+        let mut running = Activated::start(&harness, &[("smtp", smtp.address)], &script);
+        let mut stream = TcpStream::connect(smtp.address).expect("the socket listens");
+        let mut greeting = String::new();
+        stream.read_to_string(&mut greeting).expect("a greeting");
+        assert!(greeting.starts_with("421 "), "{greeting}");
+        running.signal("-TERM");
+        assert_eq!(running.wait(), Some(status), "{}", harness.log());
+        assert!(harness.log().contains(cause), "{}", harness.log());
+    }
 }
 
 /// Five consecutive processes on the same sockets, under load: each connection is accepted, and each acknowledged

@@ -13,7 +13,7 @@ use crate::config::{
 };
 use crate::domain::is_private_address;
 use crate::operations::probe_provider;
-use crate::outbound::preflight::{self, LoginCredentials, Obstacle};
+use crate::outbound::preflight::{self, LoginCredentials, Obstacle, Protection};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -73,7 +73,7 @@ fn server(
         }
     };
     match preflight::smtp(server, login.as_ref(), &config.hostname, TIMEOUT) {
-        Ok(()) => {
+        Ok(Protection::AsConfigured) => {
             let protection = match server.security {
                 SmtpSecurity::None => "without TLS",
                 SmtpSecurity::Opportunistic => "(with TLS if the server offers it)",
@@ -87,6 +87,14 @@ fn server(
             };
             Finding::ok(check, format!("{place} answers {protection}{login}"))
         }
+        Ok(Protection::PlainText(trouble)) => Finding::warning(
+            check,
+            format!(
+                "{place} offers STARTTLS, which fails, so mail is sent in plain text: {}",
+                trouble.text
+            ),
+            "enable TLS 1.2 or later on the server, with a certificate and its key",
+        ),
         Err(trouble) => Finding::problem(
             check,
             format!("{place}: {}", trouble.text),

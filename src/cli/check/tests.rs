@@ -146,6 +146,11 @@ fn a_disk_that_fills_up_is_reported_before_it_is_full() {
 
 /// A server that occupies a port and greets every client with this text.
 fn greeter(greeting: &'static str) -> SocketAddr {
+    server(greeting, "250 desk.corp.example\r\n")
+}
+
+/// The same with another reply to EHLO. STARTTLS is refused even if it is offered.
+fn server(greeting: &'static str, offers: &'static str) -> SocketAddr {
     let listener = TcpListener::bind(any_port()).expect("a port");
     let address = listener.local_addr().expect("its address");
     std::thread::spawn(move || {
@@ -157,7 +162,7 @@ fn greeter(greeting: &'static str) -> SocketAddr {
             let mut line = String::new();
             while answer.is_ok() && lines.read_line(&mut line).is_ok_and(|octets| octets > 0) {
                 answer = say(match line.get(..4) {
-                    Some("EHLO") => "250 desk.corp.example\r\n",
+                    Some("EHLO") => offers,
                     Some("NOOP") => "250 2.0.0 Ok\r\n",
                     Some("QUIT") => "221 2.0.0 Bye\r\n",
                     _ => "503 5.5.1 Only a test\r\n",
@@ -199,10 +204,22 @@ fn servers_are_contacted_unless_offline() {
     // Below the ephemeral range, so that no other test listens on it.
     let closed = SocketAddr::from(([127, 0, 0, 1], 1));
     let refusing = greeter("554 5.7.1 Not you\r\n");
+    let without_key = server(
+        "220 desk.corp.example ESMTP\r\n",
+        "250-desk.corp.example\r\n250 STARTTLS\r\n",
+    );
     let check = "destination.desk (smtp)";
     for (scheme, server, state, said) in [
         ("smtp", there, State::Ok, "answers without TLS"),
         ("smtp+starttls", there, State::Problem, "STARTTLS"),
+        ("smtp+opportunistic", there, State::Ok, "with TLS if"),
+        ("smtp+starttls", without_key, State::Problem, "Only a test"),
+        (
+            "smtp+opportunistic",
+            without_key,
+            State::Warning,
+            "plain text: permanent error (503): 5.5.1 Only",
+        ),
         ("smtp", closed, State::Problem, "refused"),
         ("smtp", refusing, State::Problem, "Not you"),
     ] {

@@ -99,7 +99,7 @@ impl Webhook {
         let body = match made {
             Ok(body) => body,
             Err(panic) => {
-                let cause = Cause::of_request(&format!("internal error in vestibule: {panic}"));
+                let cause = Cause::internal(&format!("internal error in vestibule: {panic}"));
                 return Ok(AttemptOutcome::Refused(cause));
             }
         };

@@ -107,5 +107,6 @@ fn word(cause: &Cause) -> &'static str {
         Scope::Request => "request",
         Scope::Destination => "destination",
         Scope::Recipient => "recipient",
+        Scope::Internal => "internal",
     }
 }

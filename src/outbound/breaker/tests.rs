@@ -65,6 +65,24 @@ fn any_answer_about_a_request_brings_it_up_again() {
     }
 }
 
+/// Otherwise a message that cannot be read would end the outage of a destination that nobody has reached.
+#[test]
+fn an_error_of_our_own_says_nothing_about_the_destination() {
+    let internal = || Cause::internal("the content is no longer kept");
+    for error in [
+        AttemptOutcome::Refused(internal()),
+        AttemptOutcome::Retry(internal()),
+        AttemptOutcome::Unknown(internal()),
+    ] {
+        for failures in [4, 5] {
+            let before = after(&vec![(0, unreachable()); failures]);
+            assert_eq!(before.after(&error, at(15)), before);
+        }
+        let paused = after(&[(0, asks_for(90))]);
+        assert_eq!(paused.after(&error, at(90)), paused);
+    }
+}
+
 #[test]
 fn a_message_without_a_reply_counts_as_a_failure() {
     let silent = || AttemptOutcome::Unknown(Cause::of_destination("no reply to the content"));

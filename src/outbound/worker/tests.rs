@@ -1,5 +1,6 @@
 //! Tests of the worker in paused time, with an endless queue whose attempts end when the test says so.
 
+mod records;
 mod runs;
 
 use std::sync::{Mutex, PoisonError};
@@ -16,6 +17,8 @@ use crate::store::{ClaimRound, Settlement, Store};
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 struct Endless {
+    /// The state of a queue without a name is not recorded.
+    name: Option<DestinationName>,
     store: Store,
     slots: usize,
     /// Items of each run.
@@ -68,6 +71,10 @@ impl WorkQueue for Arc<Endless> {
     type Settlement = Settlement;
 
     const TOPIC: Topic = Topic::Requests;
+
+    fn name(&self) -> Option<&DestinationName> {
+        self.name.as_ref()
+    }
 
     fn store(&self) -> &Store {
         &self.store
@@ -201,6 +208,7 @@ impl Harness {
     fn open(slots: usize, of_run: usize, is_together: bool, faults: Faults) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let queue = Arc::new(Endless {
+            name: None,
             store: Store::open(&folder.path().join("vestibule.db")).expect("a database"),
             slots,
             of_run,

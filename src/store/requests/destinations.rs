@@ -179,8 +179,9 @@ impl Store {
         .await
     }
 
-    /// Records that a destination works again.
-    pub async fn record_up(&self, name: DestinationName, now: Timestamp) -> Result<()> {
+    /// Records that a destination works again. True if this ended an outage: one that another node ended meanwhile, and
+    /// a pause, do not count.
+    pub async fn record_up(&self, name: DestinationName, now: Timestamp) -> Result<bool> {
         self.write(move |work| work.clear_down(&name, &Actor::Daemon, now.into()))
             .await
     }
@@ -206,14 +207,15 @@ impl Store {
 }
 
 impl Work<'_> {
-    /// Removes the record of a destination, and owes hooks a call if it was down.
-    fn clear_down(&mut self, name: &DestinationName, by: &Actor, now: Millis) -> Result<()> {
+    /// Removes the record of a destination, and owes hooks a call if it was down. True if it was.
+    fn clear_down(&mut self, name: &DestinationName, by: &Actor, now: Millis) -> Result<bool> {
         let sql = "DELETE FROM down_destination WHERE destination = ? RETURNING since, requested";
         let record: Option<(Millis, bool)> = self.tx.maybe(sql, &[name])?;
-        if let Some((since, false)) = record {
-            calls_without_account::tell_destination(self.tx, name, false, since, by, now)?;
-            self.wakeups.add(Topic::Calls);
-        }
-        Ok(())
+        let Some((since, false)) = record else {
+            return Ok(false);
+        };
+        calls_without_account::tell_destination(self.tx, name, false, since, by, now)?;
+        self.wakeups.add(Topic::Calls);
+        Ok(true)
     }
 }

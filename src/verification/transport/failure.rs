@@ -56,6 +56,12 @@ impl SendFailure {
         self.code().is_some()
     }
 
+    /// True if the server closed the connection before it accepted a mail, or is about to.
+    pub(super) fn is_goodbye(&self) -> bool {
+        matches!(self, Self::Transaction(SmtpStep::Mail, _))
+            && matches!(self.code(), None | Some(421))
+    }
+
     /// The outcome, if a 4xx or a 5xx decides it.
     pub(super) fn judge_reply(&self) -> Option<AttemptOutcome> {
         // RFC 4954 6: the server requires a login, another one, or TLS before it.
@@ -78,7 +84,7 @@ impl SendFailure {
         let cause = Cause::new(&self.to_string(), scope);
         Some(match scope {
             Scope::Recipient => AttemptOutcome::Refused(cause),
-            Scope::Request | Scope::Destination => AttemptOutcome::Retry(cause),
+            Scope::Request | Scope::Destination | Scope::Internal => AttemptOutcome::Retry(cause),
         })
     }
 

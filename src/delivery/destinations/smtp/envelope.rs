@@ -37,7 +37,7 @@ impl DeliveryEnvelope {
             Some(recipient) => recipient.clone(),
             // Parsed, so that the address cannot end the command.
             None => EmailAddress::parse(&claim.recipient)
-                .map_err(|e| Cause::of_request(&format!("RCPT: {e}")))?,
+                .map_err(|e| Cause::internal(&format!("RCPT: {e}")))?,
         };
         Ok(Self {
             reverse_path,

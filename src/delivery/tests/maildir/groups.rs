@@ -135,7 +135,7 @@ async fn a_panic_concerns_one_message_and_the_later_ones_of_its_account() {
     else {
         panic!("{attempts:?}");
     };
-    assert_eq!(cause.scope, Scope::Request);
+    assert_eq!(cause.scope, Scope::Internal);
     let new = home.path().join("new");
     for (place, outgoing) in group.iter().enumerate() {
         let is_there = new.join(name(outgoing)).exists();

@@ -71,15 +71,17 @@ impl Work<'_> {
         event.record(tx, by, now)
     }
 
-    /// Owes a verification mail to an unblocked account for its held requests, unless one of its links is valid: the
-    /// block cancelled the mail that waited, and no reminder was owed meanwhile.
+    /// Owes a verification mail to an unblocked account if a held request lacks a valid link: the block cancelled the
+    /// mail that waited. A request that gets no further reminder needs a link that is valid until it expires: the
+    /// reminder may have been due during the block.
     fn owe_missing_link(&mut self, n: i64, now: Millis) -> Result<()> {
         let tx = self.tx;
         let held: Option<(PortalName, bool)> = tx.maybe(
-            "SELECT portal, authenticated FROM request
+            "SELECT portal, authenticated FROM request AS r
              WHERE account = ?1 AND state = 'held' AND NOT EXISTS (
-                 SELECT 1 FROM token
-                 WHERE account = ?1 AND expires_at > ?2 AND refused_at IS NULL
+                 SELECT 1 FROM token AS t
+                 WHERE t.account = ?1 AND t.refused_at IS NULL AND t.expires_at >
+                     CASE r.reminded WHEN 1 THEN r.due_at ELSE CAST(?2 AS bigint) END
              )
              ORDER BY authenticated DESC, ledger DESC LIMIT 1",
             &[&n, &now],

@@ -300,6 +300,9 @@ async fn a_reminder_that_a_block_prevented_is_owed_after_it_and_a_valid_link_is_
     // It has expired, and the hold ends soon.
     block_ann(&harness, at(10 * DAY), at(12 * DAY)).await;
     harness.sent(at(12 * DAY)).await;
+    // The link of the reminder is valid until the hold ends.
+    block_ann(&harness, at(13 * DAY), at(13 * DAY)).await;
+    assert!(harness.verification_mail(at(13 * DAY)).await.is_none());
 }
 
 #[tokio::test]

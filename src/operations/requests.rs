@@ -31,10 +31,12 @@ impl RequestAction {
     }
 
     /// True if the action is possible for this request now. One that is stopped or failed while its account is blocked
-    /// can be released, but not retried. One that the person refused can be released only by them for a time.
+    /// can be released, but not retried. One that the person refused can be released only by them for a time. Without
+    /// its content or its account, one can only be discarded.
     #[must_use]
     pub fn applies_to_request(self, request: &Request) -> bool {
         match self {
+            Self::Release | Self::Retry if !request.is_deliverable() => false,
             Self::Release if request.needs_unblocking() => true,
             Self::Retry if request.needs_unblocking() => false,
             Self::Release if request.protected_until(Timestamp::now()).is_some() => false,

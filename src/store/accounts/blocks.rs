@@ -1,17 +1,19 @@
 //! Blocked accounts. An account is blocked while an operator blocks it or the directory has deactivated it.
 //!
-//! A block leaves held requests as they are, stops released ones, and invalidates the links. The directory lifts
-//! only its own deactivation; an operator lifts both.
+//! A block leaves held requests as they are, stops released ones, invalidates the links and cancels the mail. The
+//! directory lifts only its own deactivation; an operator lifts both. Then the links are valid again, and where there
+//! is none, a mail with one is owed for the held requests.
 
-use crate::domain::{Account, AccountId, AccountStatus, Actor, Timestamp};
+use crate::domain::{Account, AccountId, AccountStatus, Actor, PortalName, Timestamp};
 use crate::store::accounts::customers::account;
 use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::engine::job::Work;
 use crate::store::requests::transitions;
-use crate::store::rows::account_rows::{AccountRow, account_by_id};
+use crate::store::rows::account_rows::{AccountRow, account_by_id, account_by_number};
 use crate::store::sql::sql_types::Millis;
+use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::verification_mail::cancel;
-use crate::store::{Result, Store, Topic};
+use crate::store::{MailCause, MailKind, Result, Store, Topic};
 
 /// Detail of the events that the directory causes.
 const BY_DIRECTORY: &str = "by the directory";
@@ -59,6 +61,7 @@ impl Work<'_> {
             &[&account.n],
         )?;
         transitions::resume(tx, account.n, now)?;
+        self.owe_missing_link(account.n, now)?;
         self.wakeups.add(Topic::Requests);
         self.wakeups.add(Topic::OperatorActions);
         let mut event = NewEvent::new("account.unblocked").account(account.n);
@@ -66,6 +69,30 @@ impl Work<'_> {
             event = event.detail(detail);
         }
         event.record(tx, by, now)
+    }
+
+    /// Owes a verification mail to an unblocked account if a held request lacks a valid link: the block cancelled the
+    /// mail that waited. A request that gets no further reminder needs a link that is valid until it expires: the
+    /// reminder may have been due during the block.
+    fn owe_missing_link(&mut self, n: i64, now: Millis) -> Result<()> {
+        let tx = self.tx;
+        let held: Option<(PortalName, bool)> = tx.maybe(
+            "SELECT portal, authenticated FROM request AS r
+             WHERE account = ?1 AND state = 'held' AND NOT EXISTS (
+                 SELECT 1 FROM token AS t
+                 WHERE t.account = ?1 AND t.refused_at IS NULL AND t.expires_at >
+                     CASE r.reminded WHEN 1 THEN r.due_at ELSE CAST(?2 AS bigint) END
+             )
+             ORDER BY authenticated DESC, ledger DESC LIMIT 1",
+            &[&n, &now],
+        )?;
+        let Some((portal, authenticated)) = held else {
+            return Ok(());
+        };
+        let account = account_by_number(tx, n)?;
+        let place = QueuePlace::of_mail(authenticated, None, account.address(tx)?.domain());
+        let (kind, cause) = (MailKind::Verification, MailCause::Mail);
+        self.owe(&account, kind, cause, Some(&portal), place, now)
     }
 
     /// Ends the access of an account because the directory says so. Returns false if the directory had deactivated
@@ -128,7 +155,8 @@ impl Store {
     }
 
     /// Unblocks an account, whoever ended its access: active if its address was verified or needed no
-    /// verification, pending otherwise. Stopped requests resume.
+    /// verification, pending otherwise. Stopped requests resume, and a verification mail is owed for held ones if no
+    /// link is valid.
     pub async fn unblock_customer(
         &self,
         id: AccountId,

@@ -16,6 +16,10 @@ use crate::store::{ListOrder, Listed, Page, Result, Store};
 
 /// A request as shown in lists, without its content.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent columns of the row"
+)]
 pub struct Request {
     pub id: RequestId,
     pub ledger: LedgerId,
@@ -25,6 +29,9 @@ pub struct Request {
     /// False if the account expired or its person was forgotten: then no account has this id.
     #[serde(skip)]
     pub has_account: bool,
+    /// True while its message is stored.
+    #[serde(skip)]
+    pub has_content: bool,
     pub portal: PortalName,
     pub state: RequestState,
     /// True if it is released, but waits because its account is blocked.
@@ -60,6 +67,12 @@ impl Request {
         self.stopped || (is_blocked && self.state == RequestState::Failed)
     }
 
+    /// True while there is something to deliver, and an account to deliver it for.
+    #[must_use]
+    pub fn is_deliverable(&self) -> bool {
+        self.has_content && self.has_account
+    }
+
     /// End of the time in which only the person can release it; None once it has passed.
     #[must_use]
     pub fn protected_until(&self, now: Timestamp) -> Option<Timestamp> {
@@ -82,7 +95,9 @@ pub struct RequestFilter {
 }
 
 const SHOWN: &str = "SELECT r.ledger AS n, l.id, a.address, a.id AS account_id,
-     a.forgotten_at IS NULL AS has_account, r.portal, r.state, l.facts, r.size, r.received_at,
+     a.forgotten_at IS NULL AS has_account,
+     EXISTS (SELECT 1 FROM content WHERE content.ledger = coalesce(l.message, l.n)) AS has_content,
+     r.portal, r.state, l.facts, r.size, r.received_at,
      r.released_at, r.settled_at, r.attempts, r.due_at, r.passed, r.stopped,
      a.status AS account_status,
      CASE r.state WHEN 'discarded' THEN r.restorable_until END AS refused_until,
@@ -99,6 +114,7 @@ fn read_request(row: &Row) -> Result<Request> {
         account: row.get("address")?,
         account_id: row.get("account_id")?,
         has_account: row.get("has_account")?,
+        has_content: row.get("has_content")?,
         portal: row.get("portal")?,
         state,
         stopped: row.get("stopped")?,

@@ -1,12 +1,14 @@
 //! Blocking an account stops released requests that are not delivered yet, until it is unblocked or an operator
-//! releases one; and each delivered request tells how it was verified.
+//! releases one; unblocking it owes the mail that held requests lack; and each delivered request tells how it was
+//! verified.
 
 use vestibule::domain::{RequestId, RequestState, VerificationMethod};
-use vestibule::store::{Choice, Claim, NextWork, Settled, Settlement};
+use vestibule::store::{Choice, Claim, NextWork, Settled, Settlement, VerificationOutcome};
 
-use super::harness::{Harness, address, mail, minutes, operator, portal, start, to};
+use super::harness::{DAY, Harness, address, at, mail, minutes, operator, portal, start, to};
 
 const BOB: &str = "bob@shop.example";
+const ANN: &str = "ann@corp.example";
 
 async fn block(harness: &Harness, blocked: bool, now: jiff::Timestamp) {
     let account = harness.store.customer(&address(BOB)).await.expect("read");
@@ -251,6 +253,68 @@ async fn a_stopped_request_whose_worker_died_is_the_operators_after_its_lease() 
         assert_eq!(late.await, Settled::ClaimLost);
     }
     harness.assert_sound().await;
+}
+
+/// Blocks and unblocks the account of Ann, who is pending.
+async fn block_ann(harness: &Harness, from: jiff::Timestamp, until: jiff::Timestamp) {
+    let ann = harness.store.customer(&address(ANN)).await.expect("read");
+    let (id, by) = (ann.expect("there").id, || operator("root"));
+    let blocked = harness.store.block_customer(id, by(), from).await;
+    blocked.expect("blocked");
+    assert!(harness.verification_mail(from).await.is_none());
+    let reminded = harness.store.owe_reminders(until, 3 * DAY, 10).await;
+    reminded.expect("a step");
+    assert!(harness.verification_mail(until).await.is_none());
+    let unblocked = harness.store.unblock_customer(id, by(), until).await;
+    unblocked.expect("unblocked");
+    harness.assert_sound().await;
+}
+
+/// The requests would otherwise expire, and the person would never have heard of them.
+#[tokio::test]
+async fn the_mail_that_a_block_cancelled_is_owed_again() {
+    let harness = Harness::open().await;
+    write(&harness, ANN, "1@x", "hr").await;
+    block_ann(&harness, start(), minutes(1)).await;
+    let (owed, link) = harness.verification_mail(minutes(1)).await.expect("owed");
+    assert_eq!((owed.waiting, owed.portal), (1, Some(portal("hr"))));
+    let method = VerificationMethod::Link(link);
+    let verification = harness
+        .store
+        .verify_account(method, None, Choice::All, minutes(2))
+        .await;
+    let verification = verification.expect("verified");
+    let is_verified = matches!(verification, VerificationOutcome::Verified { .. });
+    assert!(is_verified, "{verification:?}");
+    harness.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_reminder_that_a_block_prevented_is_owed_after_it_and_a_valid_link_is_enough() {
+    let harness = Harness::open().await;
+    write(&harness, ANN, "1@x", "it").await;
+    harness.sent(start()).await;
+    // The link of the first mail is valid.
+    block_ann(&harness, at(DAY), at(2 * DAY)).await;
+    assert!(harness.verification_mail(at(2 * DAY)).await.is_none());
+    // It has expired, and the hold ends soon.
+    block_ann(&harness, at(10 * DAY), at(12 * DAY)).await;
+    harness.sent(at(12 * DAY)).await;
+    // The link of the reminder is valid until the hold ends.
+    block_ann(&harness, at(13 * DAY), at(13 * DAY)).await;
+    assert!(harness.verification_mail(at(13 * DAY)).await.is_none());
+}
+
+#[tokio::test]
+async fn unblocking_owes_no_mail_if_nothing_is_held() {
+    let harness = Harness::open().await;
+    let request = write(&harness, ANN, "1@x", "it").await;
+    let discarded = harness
+        .store
+        .discard_request(request, operator("root"), start());
+    discarded.await.expect("discarded");
+    block_ann(&harness, start(), minutes(1)).await;
+    assert!(harness.verification_mail(minutes(1)).await.is_none());
 }
 
 /// Each request carries its own verification to its destination, not that of another request.

@@ -112,6 +112,23 @@ async fn an_import_and_a_directory_verify_nobody_who_objected() {
     harness.assert_sound().await;
 }
 
+/// The directory deactivates a person by mistake, and corrects that before the first mail was sent.
+#[tokio::test]
+async fn a_directory_that_restores_access_restores_the_mail_for_what_is_held() {
+    let harness = Harness::open().await;
+    harness.accept(mail(ANN, "1@x", start())).await;
+    let user = provision(&harness, Duration::ZERO).await;
+    remove(&harness, &user, Duration::ZERO).await;
+    assert!(harness.verification_mail(start()).await.is_none());
+    let back = provision(&harness, DAY).await;
+    assert_eq!(
+        (back.account.status, back.account.held),
+        (AccountStatus::Pending, 1)
+    );
+    harness.sent(at(DAY)).await;
+    harness.assert_sound().await;
+}
+
 #[tokio::test]
 async fn messages_that_the_person_can_restore_wait_for_them() {
     let harness = Harness::open().await;

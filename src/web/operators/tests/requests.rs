@@ -207,6 +207,38 @@ async fn a_request_of_a_blocked_account_can_be_released_but_not_retried() {
 }
 
 #[tokio::test]
+async fn a_request_without_content_can_no_longer_be_released() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    let entry = harness.mail("ann@corp.example", "one").await;
+    let id = entry.ledger.to_string();
+    let path = format!("/messages/{id}");
+    let discard = [("action", "discard")];
+    harness.post(&session, &path, &discard).await;
+    let offers_release = async |path: &str| {
+        let page = harness.get(&session, path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        page.body.contains("value=\"release\"")
+    };
+    for page in ["/requests", path.as_str()] {
+        assert!(offers_release(page).await, "{page}");
+    }
+    let later = Timestamp::now() + SignedDuration::from_secs(1);
+    let step = harness
+        .store
+        .delete_expired_content(later, std::time::Duration::ZERO, 10);
+    assert_eq!(step.await.expect("a step").done, 1);
+    for page in ["/requests", path.as_str()] {
+        assert!(!offers_release(page).await, "{page}");
+    }
+    let release = [("action", "release")];
+    let refused = harness.post(&session, &path, &release).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    let why = format!("the content of request {id} has expired");
+    assert!(refused.body.contains(&why), "{}", refused.body);
+}
+
+#[tokio::test]
 async fn lists_can_be_filtered_by_a_removed_portal() {
     let mut config = sample::config("");
     config.portals.retain(|portal| portal.name.as_str() != "it");

@@ -31,7 +31,10 @@ impl Document {
     }
 
     fn set_list(&mut self, line: &str, values: &[impl ToString]) {
-        self.set_value(line, &format!("[{}]", join(values.iter().map(quote), ", ")));
+        self.set_value(
+            line,
+            &format!("[{}]", join(values.iter().map(quote_as_toml), ", ")),
+        );
     }
 
     fn set_value(&mut self, line: &str, value: &str) {

@@ -72,8 +72,8 @@ pub(super) fn automatic(
         })
 }
 
-/// Returns a sign that also occurs in people's mail: the name of a postmaster, or the subject of an
-/// out-of-office reply on an answer.
+/// Returns a sign that also occurs in people's mail: the name of a postmaster, the subject of an out-of-office reply
+/// on an answer, or that of Notes on any message.
 pub(super) fn presume(
     header: &Header,
     senders: &[&Sender],
@@ -88,7 +88,8 @@ pub(super) fn presume(
             .all("In-Reply-To")
             .chain(header.all("References"))
             .any(|field| !field.value.trim_ascii().is_empty());
-        (answers && out_of_office::is_subject(subject))
+        let is_away = answers && out_of_office::is_subject(subject);
+        (is_away || out_of_office::is_dated_absence(subject))
             .then(|| Evidence::new("Subject", subject.as_bytes()))
     })
 }
@@ -362,6 +363,7 @@ mod tests {
             format!("{away}In-Reply-To: <1@corp.example>"),
             format!("{away}References: <1@corp.example>"),
             "Subject: Out of office: how?\r\nIn-Reply-To: <1@x>".to_owned(),
+            "Subject: AUTO: Ann is out of the office (returning 05/01/2026)".to_owned(),
         ] {
             let (sure, presume) = read(&raw);
             assert_eq!(sure, None, "{raw}");

@@ -131,6 +131,17 @@ pub(super) fn is_subject(subject: &str) -> bool {
     phrases.any(|phrase| lower.strip_prefix(phrase).is_some_and(ends)) || is_of_notes(subject)
 }
 
+/// Recognises what Notes writes in English, with the date of the return: `AUTO: Ann is out of the office (returning
+/// 01/12/2026)`. It is so distinctive that the message need not be an answer; Notes 7 writes none of its fields.
+pub(super) fn is_dated_absence(subject: &str) -> bool {
+    let (subject, _) = without_tags(subject);
+    let Some((NOTES, rest)) = subject.split_once(':') else {
+        return false;
+    };
+    let rest = rest.to_lowercase();
+    ends_with_a_date(&rest) && NOTES_SAYS.iter().any(|absence| rest.contains(absence))
+}
+
 fn is_of_notes(subject: &str) -> bool {
     let Some((word, rest)) = subject.split_once(':') else {
         return false;
@@ -241,6 +252,30 @@ mod tests {
             "[External] AUTO: Ann is out of office",
         ] {
             assert!(is_subject(subject), "{subject}");
+        }
+    }
+
+    #[test]
+    fn a_dated_absence_is_in_the_words_of_notes() {
+        for (subject, is_one) in [
+            (
+                "AUTO: Smith, John is out of the office. (returning 05/01/2010)",
+                true,
+            ),
+            ("[EXT] AUTO: Ann is out of office (returning 1/1/27)", true),
+            ("AUTO: Ann is out of the office", false),
+            ("AUTO: Fahrer abwesend (01.12.2026)", false),
+            (
+                "Auto: Ann is out of the office (returning 05/01/2010)",
+                false,
+            ),
+            (
+                "Re: AUTO: Ann is out of the office (returning 05/01/2010)",
+                false,
+            ),
+            ("AUTO", false),
+        ] {
+            assert_eq!(is_dated_absence(subject), is_one, "{subject}");
         }
     }
 

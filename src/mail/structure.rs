@@ -4,7 +4,8 @@
 //! Takes the raw message; returns its parts in document order, each with the octets of its header and its body.
 //! Nothing is decoded or copied. A delimiter begins at the start of a line and fills the line except for
 //! trailing blanks; a delimiter of an outer multipart ends all parts within. Every octet of a body is read
-//! once, from front to back ([`walk`]). Content nested deeper than [`MAX_DEPTH`] or after [`MAX_PARTS`] is one
+//! once, from front to back ([`walk`]); after a line in a header that is not a field, those up to the next empty line
+//! are read once or twice more. Content nested deeper than [`MAX_DEPTH`] or after [`MAX_PARTS`] is one
 //! leaf, so time and memory are proportional to the size of the message.
 
 mod walk;

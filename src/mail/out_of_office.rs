@@ -94,9 +94,10 @@ const NOTES_SAYS_WITH_DATE: [&str; 11] = [
 /// Minimum number of digits in a date: `1/1/27`.
 const DATE: usize = 4;
 
-/// Maximum number of tags of a gateway, such as `[External]`, and maximum length of each.
+/// Maximum number of tags, such as `[External]` of a gateway or `[support.corp.example #33575]` of Request Tracker, and
+/// maximum length of each.
 const MAX_TAGS: usize = 3;
-const MAX_TAG: usize = 40;
+const MAX_TAG: usize = 80;
 
 /// Marks that gateways put before the subject of mail from outside, in brackets or with a colon after them.
 const MARKS: [&str; 9] = [
@@ -237,6 +238,7 @@ mod tests {
             "Автоматический ответ: Принтер",
             "[External] Automatic reply: Printer",
             "[EXT][Spam?] Risposta automatica: Stampante",
+            "[support.institute-of-technology.university.example #33575] AutoReply: Printer",
             "EXTERNAL: Automatic reply: Printer",
             "(External) Automatic reply: Printer",
             "{EXT} Automatische Antwort: Drucker",

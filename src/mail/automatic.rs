@@ -6,9 +6,10 @@
 //! `docs/reading-mail.md`.
 
 use super::header::{Field, Header};
+use super::nonstandard_report::server_path;
 use super::program_names::{is_postmaster, is_program};
 use super::{Evidence, Sender, out_of_office};
-use crate::domain::{Envelope, ReversePath};
+use crate::domain::Envelope;
 
 /// A field with the test of its value.
 type Sign = (&'static str, fn(&str) -> bool);
@@ -48,8 +49,8 @@ pub(super) fn automatic(
     senders: &[&Sender],
     subject: Option<&str>,
 ) -> Option<Evidence> {
-    if envelope.reverse_path == ReversePath::Null {
-        return Some(Evidence::new("MAIL FROM", b"<>"));
+    if let Some(path) = server_path(&envelope.reverse_path) {
+        return Some(Evidence::new("MAIL FROM", path.as_bytes()));
     }
     let rule = inbox_rule(header, subject);
     header
@@ -72,8 +73,8 @@ pub(super) fn automatic(
         })
 }
 
-/// Returns a sign that also occurs in people's mail: the name of a postmaster, or the subject of an
-/// out-of-office reply on an answer.
+/// Returns a sign that also occurs in people's mail: the name of a postmaster, the subject of an out-of-office reply
+/// on an answer, or that of Notes on any message.
 pub(super) fn presume(
     header: &Header,
     senders: &[&Sender],
@@ -88,7 +89,8 @@ pub(super) fn presume(
             .all("In-Reply-To")
             .chain(header.all("References"))
             .any(|field| !field.value.trim_ascii().is_empty());
-        (answers && out_of_office::is_subject(subject))
+        let is_away = answers && out_of_office::is_subject(subject);
+        (is_away || out_of_office::is_dated_absence(subject))
             .then(|| Evidence::new("Subject", subject.as_bytes()))
     })
 }
@@ -213,6 +215,7 @@ fn match_name(sender: &Sender, is_name: fn(&str) -> bool) -> Option<Evidence> {
 mod tests {
     use super::super::{sender::sender, text::decode_unstructured};
     use super::*;
+    use crate::domain::ReversePath;
 
     /// The sign, and the sign that also occurs in people's mail.
     fn read(raw: &str) -> (Option<String>, Option<String>) {
@@ -362,6 +365,7 @@ mod tests {
             format!("{away}In-Reply-To: <1@corp.example>"),
             format!("{away}References: <1@corp.example>"),
             "Subject: Out of office: how?\r\nIn-Reply-To: <1@x>".to_owned(),
+            "Subject: AUTO: Ann is out of the office (returning 05/01/2026)".to_owned(),
         ] {
             let (sure, presume) = read(&raw);
             assert_eq!(sure, None, "{raw}");
@@ -378,14 +382,22 @@ mod tests {
     }
 
     #[test]
-    fn a_null_reverse_path_is_a_sign_by_itself() {
+    fn the_reverse_path_of_a_mail_server_is_a_sign_by_itself() {
         let header = Header::of(b"From: ann@corp.example\r\n");
         let sender = sender(&header);
-        let envelope = Envelope::of_file(ReversePath::Null);
-        let null = automatic(&header, &envelope, &[&sender], None);
-        assert_eq!(
-            null.map(|e| e.to_string()).as_deref(),
-            Some("MAIL FROM: <>")
-        );
+        let mailbox = |address: &str| ReversePath::Mailbox(address.to_owned());
+        for (path, expected) in [
+            (ReversePath::Null, Some("MAIL FROM: <>")),
+            (
+                mailbox("MAILER-DAEMON@mx.example"),
+                Some("MAIL FROM: MAILER-DAEMON@mx.example"),
+            ),
+            (mailbox("no-reply@crm.example"), None),
+            (ReversePath::Unknown, None),
+        ] {
+            let envelope = Envelope::of_file(path);
+            let found = automatic(&header, &envelope, &[&sender], None);
+            assert_eq!(found.map(|e| e.to_string()).as_deref(), expected);
+        }
     }
 }

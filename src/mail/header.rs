@@ -222,10 +222,7 @@ impl<'a> Iterator for FieldIter<'a> {
     fn next(&mut self) -> Option<Field<'a>> {
         while self.at < self.section.len() {
             let start = self.at;
-            let mut end = line_end(self.section, start);
-            while matches!(self.section.get(end), Some(b' ' | b'\t')) {
-                end = line_end(self.section, end);
-            }
+            let end = field_end(self.section, start);
             self.last = start;
             self.at = end;
             if let Some(field) = split_field(&self.section[start..end], self.certain) {
@@ -256,16 +253,31 @@ pub fn mbox_lines(raw: &[u8]) -> usize {
     }
 }
 
-/// True for a field, its continuation, or a misplaced mbox line; anything else begins the body.
-pub(super) fn is_header_line(line: &[u8]) -> bool {
-    matches!(line.first(), Some(b' ' | b'\t'))
-        || mbox_lines(line) > 0
-        || split_field(line, true).is_some()
+/// True for a field with its continuations, a continuation at the top, or a misplaced mbox line.
+pub(super) fn is_header_field(lines: &[u8]) -> bool {
+    matches!(lines.first(), Some(b' ' | b'\t'))
+        || mbox_lines(lines) > 0
+        || split_field(lines, true).is_some()
+}
+
+/// True for a field that describes the content of a part (RFC 2045 9).
+pub(super) fn is_content_field(line: &[u8]) -> bool {
+    let start = split_field(line, true).and_then(|field| field.name.get(..8));
+    start.is_some_and(|start| start.eq_ignore_ascii_case("Content-"))
 }
 
 /// End of the line at `start`, including its LF. SMTP only delivers CRLF; files have both.
 pub(super) fn line_end(bytes: &[u8], start: usize) -> usize {
     memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length + 1)
+}
+
+/// End of the field at `start`, including its continuations.
+pub(super) fn field_end(bytes: &[u8], start: usize) -> usize {
+    let mut end = line_end(bytes, start);
+    while matches!(bytes.get(end), Some(b' ' | b'\t')) {
+        end = line_end(bytes, end);
+    }
+    end
 }
 
 /// Splits name and value. White space before the colon is obsolete but must be accepted (RFC 5322 4.5); the

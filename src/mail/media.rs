@@ -141,7 +141,7 @@ fn unfold(value: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// Splits the token, without comments and blanks, from the text after it.
+/// Splits the token, without comments and blanks, from the text after it. Control characters are blanks.
 fn split_kind(line: &[u8]) -> (String, &[u8]) {
     let mut kind = String::new();
     let mut at = 0;
@@ -153,7 +153,7 @@ fn split_kind(line: &[u8]) -> (String, &[u8]) {
                 at = comment_end(line, at);
                 continue;
             }
-            b' ' | b'\t' => was_blank = true,
+            b' ' | b'\0'..=b'\x1f' | b'\x7f' => was_blank = true,
             // A blank around the slash is obsolete syntax; any other one stands for a semicolon.
             _ if was_blank && !kind.is_empty() && byte != b'/' && !kind.ends_with('/') => {
                 return (kind, &line[at..]);
@@ -195,6 +195,11 @@ mod tests {
             ),
             ("multipart/mixed boundary=x", "multipart/mixed", Some("x")),
             (
+                "\x0bmultipart/mixed\0; boundary=x",
+                "multipart/mixed",
+                Some("x"),
+            ),
+            (
                 "multipart / mixed; boundary = x (y)",
                 "multipart/mixed",
                 Some("x"),
@@ -213,6 +218,16 @@ mod tests {
                 "multipart/mixed; boundary=\"a\\\"b\\\\c\"",
                 "multipart/mixed",
                 Some("a\"b\\c"),
+            ),
+            (
+                "multipart/mixed; boundary=\"a\\b\"",
+                "multipart/mixed",
+                Some("ab"),
+            ),
+            (
+                "multipart/mixed; boundary=x\"",
+                "multipart/mixed",
+                Some("x"),
             ),
             (
                 "multipart/mixed; boundary=\"a\" charset=x",
@@ -294,6 +309,8 @@ mod tests {
             ),
             ("attachment; filename==?iso-8859-1?q?=E9?=", Some("é")),
             ("attachment; filename=\"a\r\n b\"", Some("a b")),
+            ("attachment; filename=\"a\r\n\tb\"", Some("a b")),
+            ("attachment; filename=a.pdf\"", Some("a.pdf")),
             ("attachment; filename=\"\u{1}\"", None),
             ("attachment", None),
         ] {

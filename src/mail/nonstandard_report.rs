@@ -34,10 +34,33 @@ const MAILERS: [&str; 4] = [
 /// Author of a message that a mail server can have written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReportSource {
-    /// A mail server: no person writes with a null reverse-path, in its name, or with no address in From.
+    /// A mail server: no person writes with the reverse-path of one, in its name, or with no address in From.
     Server,
     /// A mail server or a person.
     Postmaster,
+}
+
+/// The reverse-path if it is that of a mail server: null, or the mailbox that some write for it, such as sendmail in
+/// Return-Path (`MAILER-DAEMON` at their host).
+pub(super) fn server_path(path: &ReversePath) -> Option<&str> {
+    match path {
+        ReversePath::Null => Some("<>"),
+        ReversePath::Mailbox(address) => {
+            let is_mailer = MAILERS.contains(&name_of(address).as_str());
+            is_mailer.then_some(address.as_str())
+        }
+        ReversePath::Unknown => None,
+    }
+}
+
+/// The local part of an address, without separators and in lower case.
+fn name_of(address: &str) -> String {
+    let (local, _) = address.rsplit_once('@').unwrap_or((address, ""));
+    local
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
 /// Finds out whether a mail server can have written the message.
@@ -46,17 +69,10 @@ pub(super) fn find_mailer(
     envelope: &Envelope,
     sender: &Sender,
 ) -> Option<ReportSource> {
-    if envelope.reverse_path == ReversePath::Null {
+    if server_path(&envelope.reverse_path).is_some() {
         return Some(ReportSource::Server);
     }
-    let written = sender.addr_spec();
-    let local = written.and_then(|written| written.rsplit_once('@'));
-    let name: String = local
-        .map_or("", |(local, _)| local)
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
+    let name = sender.addr_spec().map_or_else(String::new, name_of);
     let nobody = |field: Field| field.value.trim_ascii_end().ends_with(b"<>");
     if MAILERS.contains(&name.as_str()) || header.all("From").any(nobody) {
         Some(ReportSource::Server)
@@ -330,6 +346,21 @@ mod tests {
                 "ann@x.example",
                 ReversePath::Null,
                 Some(ReportSource::Server),
+            ),
+            (
+                "ann@x.example",
+                ReversePath::Mailbox("MAILER-DAEMON@mx.example".to_owned()),
+                Some(ReportSource::Server),
+            ),
+            (
+                "ann@x.example",
+                ReversePath::Mailbox("Mailer-Daemon".to_owned()),
+                Some(ReportSource::Server),
+            ),
+            (
+                "ann@x.example",
+                ReversePath::Mailbox("postmaster@x.example".to_owned()),
+                None,
             ),
             ("ann@x.example", ReversePath::Unknown, None),
         ] {

@@ -94,9 +94,10 @@ const NOTES_SAYS_WITH_DATE: [&str; 11] = [
 /// Minimum number of digits in a date: `1/1/27`.
 const DATE: usize = 4;
 
-/// Maximum number of tags of a gateway, such as `[External]`, and maximum length of each.
+/// Maximum number of tags, such as `[External]` of a gateway or `[support.corp.example #33575]` of Request Tracker, and
+/// maximum length of each.
 const MAX_TAGS: usize = 3;
-const MAX_TAG: usize = 40;
+const MAX_TAG: usize = 80;
 
 /// Marks that gateways put before the subject of mail from outside, in brackets or with a colon after them.
 const MARKS: [&str; 9] = [
@@ -129,6 +130,17 @@ pub(super) fn is_subject(subject: &str) -> bool {
     };
     let mut phrases = PHRASES.iter();
     phrases.any(|phrase| lower.strip_prefix(phrase).is_some_and(ends)) || is_of_notes(subject)
+}
+
+/// Recognises what Notes writes in English, with the date of the return: `AUTO: Ann is out of the office (returning
+/// 01/12/2026)`. It is so distinctive that the message need not be an answer; Notes 7 writes none of its fields.
+pub(super) fn is_dated_absence(subject: &str) -> bool {
+    let (subject, _) = without_tags(subject);
+    let Some((NOTES, rest)) = subject.split_once(':') else {
+        return false;
+    };
+    let rest = rest.to_lowercase();
+    ends_with_a_date(&rest) && NOTES_SAYS.iter().any(|absence| rest.contains(absence))
 }
 
 fn is_of_notes(subject: &str) -> bool {
@@ -226,6 +238,7 @@ mod tests {
             "Автоматический ответ: Принтер",
             "[External] Automatic reply: Printer",
             "[EXT][Spam?] Risposta automatica: Stampante",
+            "[support.institute-of-technology.university.example #33575] AutoReply: Printer",
             "EXTERNAL: Automatic reply: Printer",
             "(External) Automatic reply: Printer",
             "{EXT} Automatische Antwort: Drucker",
@@ -241,6 +254,30 @@ mod tests {
             "[External] AUTO: Ann is out of office",
         ] {
             assert!(is_subject(subject), "{subject}");
+        }
+    }
+
+    #[test]
+    fn a_dated_absence_is_in_the_words_of_notes() {
+        for (subject, is_one) in [
+            (
+                "AUTO: Smith, John is out of the office. (returning 05/01/2010)",
+                true,
+            ),
+            ("[EXT] AUTO: Ann is out of office (returning 1/1/27)", true),
+            ("AUTO: Ann is out of the office", false),
+            ("AUTO: Fahrer abwesend (01.12.2026)", false),
+            (
+                "Auto: Ann is out of the office (returning 05/01/2010)",
+                false,
+            ),
+            (
+                "Re: AUTO: Ann is out of the office (returning 05/01/2010)",
+                false,
+            ),
+            ("AUTO", false),
+        ] {
+            assert_eq!(is_dated_absence(subject), is_one, "{subject}");
         }
     }
 

@@ -12,6 +12,9 @@ use super::encoded_words;
 /// each is searched for up to the end of the field.
 const MAX_PARAMETERS: usize = 200;
 
+/// Parameters with a file name, in whose quoted values programs write a path with unescaped backslashes.
+const FILE_NAMES: [&str; 2] = ["filename", "name"];
+
 /// One `name=value` as written.
 #[derive(Debug, Clone)]
 struct Parameter {
@@ -72,15 +75,19 @@ impl MediaParameters {
         Some((octets, label))
     }
 
-    /// The value in its charset or with its encoded-words decoded, without control characters. `body` is the charset
-    /// of the message's text, for raw octets.
+    /// The value in its charset or with its encoded-words decoded, with a blank for a tab (as in a fold) and without
+    /// other control characters. `body` is the charset of the message's text, for raw octets.
     pub(super) fn text(&self, name: &str, body: Option<&Label>) -> Option<String> {
         let (octets, label) = self.octets(name)?;
         let text = match label {
             Some(label) => charset::decode(&octets, Some(&label)),
             None => encoded_words::decode(&octets, body),
         };
-        let text: String = text.chars().filter(|c| !c.is_control()).collect();
+        let text: String = text
+            .replace('\t', " ")
+            .chars()
+            .filter(|c| !c.is_control())
+            .collect();
         let text = text.trim();
         (!text.is_empty()).then(|| text.to_owned())
     }
@@ -144,11 +151,12 @@ fn next_parameter(line: &[u8]) -> (Option<Parameter>, &[u8]) {
     let name = String::from_utf8_lossy(line[..end].trim_ascii()).to_ascii_lowercase();
     let rest = line[end + 1..].trim_ascii_start();
     let (value, after) = if rest.first() == Some(&b'"') {
-        parse_quoted(&rest[1..])
+        let is_path = FILE_NAMES.contains(&name.split('*').next().unwrap_or_default());
+        parse_quoted(&rest[1..], is_path)
     } else {
         let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
         (
-            without_comment(&rest[..end]).to_vec(),
+            unquoted(&rest[..end]).to_vec(),
             rest.get(end + 1..).unwrap_or_default(),
         )
     };
@@ -172,9 +180,9 @@ fn next_parameter(line: &[u8]) -> (Option<Parameter>, &[u8]) {
     (Some(parameter), after)
 }
 
-/// Parses the value after an opening quote. Resolves only the escapes of a quote and of a backslash, because
-/// some programs write file paths unescaped.
-fn parse_quoted(text: &[u8]) -> (Vec<u8>, &[u8]) {
+/// Parses the value after an opening quote. Resolves its escapes (RFC 5322 3.2.4); in a path only those of a quote and
+/// of a backslash.
+fn parse_quoted(text: &[u8], is_path: bool) -> (Vec<u8>, &[u8]) {
     let mut value = Vec::new();
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
@@ -187,7 +195,7 @@ fn parse_quoted(text: &[u8]) -> (Vec<u8>, &[u8]) {
                 let is_missing = next.contains(&b'=');
                 return (value, if is_missing { rest } else { &rest[end..] });
             }
-            (b'\\', Some(&next @ (b'"' | b'\\'))) => {
+            (b'\\', Some(&next)) if !is_path || matches!(next, b'"' | b'\\') => {
                 value.push(next);
                 at += 1;
             }
@@ -196,6 +204,15 @@ fn parse_quoted(text: &[u8]) -> (Vec<u8>, &[u8]) {
         at += 1;
     }
     (value, b"")
+}
+
+/// An unquoted value without the comment at its end, and without a quote there whose opening one is missing.
+fn unquoted(value: &[u8]) -> &[u8] {
+    let value = without_comment(value);
+    match value.strip_suffix(b"\"") {
+        Some(text) if !text.contains(&b'"') => text,
+        _ => value,
+    }
 }
 
 /// An unquoted value without the comment at its end.

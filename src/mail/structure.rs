@@ -4,7 +4,8 @@
 //! Takes the raw message; returns its parts in document order, each with the octets of its header and its body.
 //! Nothing is decoded or copied. A delimiter begins at the start of a line and fills the line except for
 //! trailing blanks; a delimiter of an outer multipart ends all parts within. Every octet of a body is read
-//! once, from front to back ([`walk`]). Content nested deeper than [`MAX_DEPTH`] or after [`MAX_PARTS`] is one
+//! once, from front to back ([`walk`]); after a line in a header that is not a field, those up to the next empty line
+//! are read once or twice more. Content nested deeper than [`MAX_DEPTH`] or after [`MAX_PARTS`] is one
 //! leaf, so time and memory are proportional to the size of the message.
 
 mod walk;
@@ -250,6 +251,58 @@ mod tests {
                 .map(|leaf| leaf.split_once("text/plain:").expect("plain text").1)
                 .collect();
             assert_eq!(texts, expected, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_not_a_field_is_part_of_a_header_where_it_is_hardly_text() {
+        let of_part = |part: &str| leaves_of_mixed(&format!("--b\r\n{part}\r\n--b--"));
+        for line in [
+            "no field",
+            "two words: x",
+            ": x",
+            "n\u{e9}: x",
+            "\u{c}",
+            "a\r\nb",
+        ] {
+            let content = "Content-Type: text/html\r\n\r\nh";
+            for above in ["", "X: y\r\n"] {
+                let found = of_part(&format!("{above}{line}\r\nX-Y: z\r\n{content}"));
+                assert_eq!(found, [" text/html:h"], "{above:?} {line:?}");
+            }
+            let found = leaves(&format!("X: y\r\n{line}\r\n{content}"));
+            assert_eq!(found, ["text/html:h"], "{line:?}");
+            // A text without an empty line above it.
+            let found = of_part(&format!("X: y\r\n{line}\r\nZ: z\r\n\r\nh"));
+            assert_eq!(found, [format!(" text/plain:{line}\r\nZ: z\r\n\r\nh")]);
+        }
+        for (part, expected) in [
+            // The blank of a fold is missing.
+            (
+                "Content-Type: text/html;\r\ncharset=utf-8\r\n\r\nh",
+                "text/html:h",
+            ),
+            (
+                "Content-Type: text/html;\r\n a=b; \r\nc=d;\r\ne=f\r\n\r\nh",
+                "text/html:h",
+            ),
+            (
+                "Content-Type: text/html\r\ncharset=utf-8\r\n\r\nh",
+                "text/html:charset=utf-8\r\n\r\nh",
+            ),
+            // A fold before the colon.
+            ("Content-Type\r\n : text/html\r\n\r\nh", "text/html:h"),
+            // No header ends after it.
+            (
+                "no field\r\nContent-Type: text/html",
+                "text/plain:no field\r\nContent-Type: text/html",
+            ),
+            (
+                "no field\r\n\r\nContent-Type: text/html\r\n",
+                "text/plain:no field\r\n\r\nContent-Type: text/html\r\n",
+            ),
+        ] {
+            assert_eq!(of_part(part), [format!(" {expected}")], "{part:?}");
         }
     }
 

@@ -5,6 +5,7 @@
 //! encoding leaves the body unchanged.
 
 use super::header::Section;
+use super::parameters::comment_end;
 
 /// The transfer encoding of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,12 @@ impl TransferEncoding {
             return Self::Identity;
         };
         let text = field.text();
-        let word = text
+        // A comment may precede it (RFC 2045 3).
+        let mut value = &*text;
+        while value.starts_with('(') {
+            value = value[comment_end(value.as_bytes(), 0)..].trim_start();
+        }
+        let word = value
             .trim_start_matches(['"', '\'', ' '])
             .split(|c: char| c.is_whitespace() || matches!(c, ';' | '(' | '"' | '\'' | ','))
             .next()
@@ -278,6 +284,8 @@ mod tests {
             (" BASE64 ; x", TransferEncoding::Base64),
             ("\"base64\"", TransferEncoding::Base64),
             ("Quoted-Printable (c)", TransferEncoding::QuotedPrintable),
+            ("(a (b)) (c) base64", TransferEncoding::Base64),
+            ("(base64", TransferEncoding::Identity),
             ("8bit", TransferEncoding::Identity),
             ("base85", TransferEncoding::Identity),
             ("", TransferEncoding::Identity),

@@ -214,6 +214,8 @@ fn no_content_that_cpython_reads_is_lost() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+const LINE_IN_HEADER: &str =
+    "a line that is not a field ends a header for CPython, and for few other programs";
 const NO_END: &str = "without a closing delimiter CPython cuts the last line end off";
 const BASE64_PIECES: &str = "CPython reads base64 up to the first padding; another piece follows";
 
@@ -223,6 +225,8 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "050-bare-cr-in-from.eml",
         "a bare CR ends a line for CPython, and so the header; RFC 5322 2.2 knows only CRLF",
     ),
+    ("052-from-behind-garbage.eml", LINE_IN_HEADER),
+    ("053-garbage-behind-from.eml", LINE_IN_HEADER),
     (
         "055-quoted-mbox-line.eml",
         "a quoted line of an mbox on top ends the header for CPython; it is not part of the message",
@@ -262,6 +266,8 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "261-charset-sjis-as-2022jp.eml",
         "the second octets of Shift_JIS are ASCII for CPython, which cannot decode the rest",
     ),
+    ("264-line-in-header.eml", LINE_IN_HEADER),
+    ("265-fold-without-blank.eml", LINE_IN_HEADER),
     (
         "boolean_decoded_content.eml",
         "base64 with noise in it: CPython leaves it as it is, and we read the letters of base64",

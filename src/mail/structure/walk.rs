@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-use super::super::header::{Section, is_header_line, line_end, mbox_lines};
+use super::super::header::{
+    Section, field_end, is_content_field, is_header_field, line_end, mbox_lines,
+};
 use super::super::transfer_encoding::TransferEncoding;
 use super::{Kind, MAX_DEPTH, MAX_PARTS, MAX_PARTS_BELOW, Node, media};
 
@@ -165,23 +167,49 @@ impl Walk<'_> {
         self.nodes.len() - 1
     }
 
-    /// Proceeds to the start of the body: after an empty line, or to the first line that is not a field.
+    /// Proceeds to the start of the body: after an empty line, or to the first line that is not part of the header.
     /// Returns the delimiter, if one comes before a body.
+    ///
+    /// Most programs skip a line that is not a field. It is skipped here where it is hardly text: after a semicolon,
+    /// where the blank of a fold is missing, and above a field that describes the content.
     fn header(&mut self) -> Option<Delimiter> {
+        let mut skipped = self.at;
+        let mut is_unfinished = false;
         while self.at < self.raw.len() {
-            let end = line_end(self.raw, self.at);
-            let line = &self.raw[self.at..end];
             if let Some(delimiter) = self.delimiter(self.at) {
                 return Some(delimiter);
             }
-            if matches!(line, b"\n" | b"\r\n") {
-                self.at = end;
+            let line = line_end(self.raw, self.at);
+            if is_empty_line(&self.raw[self.at..line]) {
+                self.at = line;
                 return None;
             }
-            if !is_header_line(line) {
-                return None;
+            let end = field_end(self.raw, self.at);
+            let lines = &self.raw[self.at..end];
+            if !is_header_field(lines) && !is_unfinished && self.at >= skipped {
+                skipped = self.last_content_field()?;
             }
+            is_unfinished = lines.trim_ascii_end().ends_with(b";");
             self.at = end;
+        }
+        None
+    }
+
+    /// Start of the last field between here and the empty line that describes the content. None if there is no such
+    /// field, or no empty line before the next delimiter.
+    fn last_content_field(&self) -> Option<usize> {
+        let mut found = None;
+        let mut at = self.at;
+        while at < self.raw.len() && self.delimiter(at).is_none() {
+            let end = line_end(self.raw, at);
+            let line = &self.raw[at..end];
+            if is_empty_line(line) {
+                return found;
+            }
+            if is_content_field(line) {
+                found = Some(at);
+            }
+            at = end;
         }
         None
     }
@@ -248,4 +276,8 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+fn is_empty_line(line: &[u8]) -> bool {
+    matches!(line, b"\n" | b"\r\n")
 }

@@ -106,7 +106,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("flufl-bounce", "llnl_01.txt", NO_FORM),
     ("flufl-bounce", "microsoft_03.txt", NO_MAILER),
     ("flufl-bounce", "simple_01.txt", NO_MAILER),
-    ("flufl-bounce", "simple_15.txt", NO_MAILER),
     ("flufl-bounce", "simple_20.txt", NO_MAILER),
     ("flufl-bounce", "simple_22.txt", NO_MAILER),
     ("flufl-bounce", "simple_26.txt", NO_FORM),

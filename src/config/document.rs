@@ -20,6 +20,9 @@ use super::secret::Secrets;
 /// Maximum mistakes that are recorded. A file with more is of another kind, and each mistake takes time and memory.
 const MAX_MISTAKES: usize = 100;
 
+/// Maximum octets of a name in a label. Labels repeat the names of the sections around a key.
+const MAX_NAME: usize = 100;
+
 /// One file and its mistakes so far.
 pub(super) struct Document<'d> {
     text: &'d str,
@@ -276,7 +279,7 @@ impl<'d> TomlSection<'d> {
         for (name, value) in self.table.take().into_iter().flatten() {
             let name = name.get_ref().as_ref();
             let place = KeyPlace {
-                label: self.label(&as_key(name)),
+                label: self.label(&as_key(&shorten(name))),
                 at: value.span().start,
             };
             match value.get_ref() {
@@ -354,7 +357,7 @@ impl Drop for TomlSection<'_> {
                 break;
             }
             let place = KeyPlace {
-                label: self.label(name),
+                label: self.label(&shorten(name)),
                 at: key.span().start,
             };
             let named = self.kind.split_once(' ').map(|(_, word)| word);
@@ -382,6 +385,16 @@ pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
         .filter(|(distance, other)| *distance <= (other.len().min(name.len()) / 3).min(3))
         .min()
         .map(|(_, other)| other)
+}
+
+/// Cuts a name that is too long for a label.
+fn shorten(name: &str) -> Cow<'_, str> {
+    if name.len() <= MAX_NAME {
+        Cow::Borrowed(name)
+    } else {
+        let start = &name[..name.floor_char_boundary(MAX_NAME)];
+        Cow::Owned(format!("{start}…"))
+    }
 }
 
 /// Quotes a name that the operator chose if a TOML key requires that.

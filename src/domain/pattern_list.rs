@@ -1,8 +1,9 @@
-//! Lists of patterns of the access settings, in which the sender of every message is looked up.
+//! Lists of patterns of the access settings, in which the sender of every message is looked up, and the patterns that
+//! cover others.
 //!
 //! The keys of the index are the patterns themselves, so lookups use the same equality as all other
-//! comparisons. [`DomainPattern::matches`] and [`DomainPattern::denies`] define the result; a property test
-//! compares the index with them.
+//! comparisons. [`DomainPattern::matches`], [`DomainPattern::denies`] and [`DomainPattern::covers`] define the
+//! result; property tests compare the index with them.
 
 use std::collections::HashMap;
 use std::fmt;

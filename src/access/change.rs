@@ -2,6 +2,7 @@
 //! and the list of differences. Nothing is stored here; [`crate::store::Store::change_access`] stores the
 //! result as a revision.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -93,8 +94,9 @@ impl AccessSettings {
         patterns: &[DomainPattern],
     ) -> Self {
         let mut list = self.domains(portal, key).to_vec();
+        let mut known: HashSet<_> = list.iter().cloned().collect();
         for pattern in patterns {
-            if !list.contains(pattern) {
+            if known.insert(pattern.clone()) {
                 list.push(pattern.clone());
             }
         }
@@ -111,6 +113,7 @@ impl AccessSettings {
     ) -> (Self, Vec<DomainPattern>) {
         let mut settings = self.clone();
         let mut unknown = patterns.to_vec();
+        let removed: HashSet<_> = patterns.iter().collect();
         for key in [
             Key::InternalApprovedDomains,
             Key::ExternalAllowedDomains,
@@ -119,11 +122,12 @@ impl AccessSettings {
             let before = settings.domains(portal, key);
             let after: PatternList = before
                 .iter()
-                .filter(|pattern| !patterns.contains(pattern))
+                .filter(|pattern| !removed.contains(pattern))
                 .cloned()
                 .collect();
             if before != after {
-                unknown.retain(|pattern| !before.contains(pattern));
+                let known: HashSet<_> = before.iter().collect();
+                unknown.retain(|pattern| !known.contains(pattern));
                 settings = settings.with_list(portal, key, after);
             }
         }
@@ -176,9 +180,10 @@ impl AccessSettings {
     /// Warnings about the site's settings and about each portal's, each once.
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let mut warnings = self.site.warnings();
+        let mut known: HashSet<_> = warnings.iter().cloned().collect();
         for portal in self.portals.keys() {
             for warning in self.effective(Some(portal)).warnings() {
-                if !warnings.contains(&warning) {
+                if known.insert(warning.clone()) {
                     warnings.push(warning);
                 }
             }
@@ -226,8 +231,10 @@ impl fmt::Display for Change {
         if let (Some(before), Some(after)) =
             (items(self.before.as_ref()), items(self.after.as_ref()))
         {
-            let gone = before.iter().filter(|item| !after.contains(item));
-            let come = after.iter().filter(|item| !before.contains(item));
+            let (old, new): (HashSet<_>, HashSet<_>) =
+                (before.iter().collect(), after.iter().collect());
+            let gone = before.iter().filter(|item| !new.contains(item));
+            let come = after.iter().filter(|item| !old.contains(item));
             let signed: Vec<_> = gone
                 .map(|item| format!("- {item}"))
                 .chain(come.map(|item| format!("+ {item}")))

@@ -1,12 +1,14 @@
 //! Warnings about settings that are valid but probably unintended.
 
+use std::collections::HashSet;
+
 use super::mailbox_provider::is_mailbox_provider;
 use super::settings::{AccessSettings, Settings, Source};
 use super::settings_key::Key;
 use crate::domain::{DomainPattern, PortalName, public_suffix};
 
 /// A valid but probably unintended setting.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Warning {
     #[error("{0} is a mailbox provider: anyone with a mailbox there would become internal")]
     MailboxProvider(DomainPattern),
@@ -50,12 +52,7 @@ impl Settings {
         warnings.extend(providers.map(Warning::AllowedMailboxProvider));
         for list in [approved, allowed, denied] {
             for (place, narrow) in list.iter().enumerate() {
-                let wide = list.iter().enumerate().find(|(other, wide)| {
-                    *other != place
-                        && wide.covers(narrow)
-                        && (*other < place || !narrow.covers(wide))
-                });
-                if let Some((_, wide)) = wide {
+                if let Some(wide) = list.find_covering_other(place) {
                     warnings.push(Warning::Covered {
                         narrow: narrow.clone(),
                         wide: wide.clone(),
@@ -64,12 +61,12 @@ impl Settings {
             }
         }
         for pattern in allowed {
-            if approved.iter().any(|other| other.covers(pattern)) {
+            if approved.find_covering(pattern).is_some() {
                 warnings.push(Warning::InBothLists(pattern.clone()));
             }
         }
         for pattern in approved.iter().chain(allowed) {
-            if let Some(denied) = denied.iter().find(|denied| denied.covers(pattern)) {
+            if let Some(denied) = denied.find_covering(pattern) {
                 warnings.push(Warning::Denied {
                     pattern: pattern.clone(),
                     denied: denied.clone(),
@@ -89,7 +86,7 @@ impl AccessSettings {
     /// Warnings that did not apply to `before` already, and those about the change itself.
     #[must_use]
     pub fn warnings_beside(&self, before: &Self) -> Vec<Warning> {
-        let known = before.warnings();
+        let known: HashSet<_> = before.warnings().into_iter().collect();
         let mut warnings = self.warnings();
         warnings.retain(|warning| !known.contains(warning));
         warnings.extend(self.overridden_changes(before));
@@ -190,5 +187,30 @@ mod tests {
                 Warning::UnknownTopLevel(pattern("intern.corp")),
             ]
         );
+    }
+
+    #[test]
+    fn long_lists_are_compared_in_time() {
+        let begin = std::time::Instant::now();
+        let (approved, denied) = (Key::InternalApprovedDomains, Key::Denied);
+        let people: Vec<_> = (0..30_000)
+            .map(|n| pattern(&format!("a{n}@corp.com")))
+            .collect();
+        let nothing = AccessSettings::default();
+        let before = nothing.with_domains(None, denied, &people);
+        let after = before.with_domains(None, approved, &people);
+        assert_eq!(after.warnings_beside(&before).len(), people.len());
+        assert!(after.warnings_beside(&after).is_empty());
+        let changes = after.changes_to(&nothing);
+        assert!(
+            changes
+                .iter()
+                .all(|change| change.to_string().len() > people.len())
+        );
+        let (without, unknown) = after.without_domains(None, &people);
+        assert_eq!((without, unknown), (nothing, Vec::new()));
+        // If each pattern were compared with all others, this would take minutes.
+        let limit = std::time::Duration::from_secs(30);
+        assert!(begin.elapsed() < limit, "{:?}", begin.elapsed());
     }
 }

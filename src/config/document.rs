@@ -21,6 +21,9 @@ use super::unknown_name::describe_unknown_key;
 /// Maximum mistakes that are recorded. A file with more is of another kind, and each mistake takes time and memory.
 const MAX_MISTAKES: usize = 100;
 
+/// Maximum octets of a name in a label. Labels repeat the names of the sections around a key.
+const MAX_NAME: usize = 100;
+
 /// One file and its mistakes so far.
 pub(super) struct Document<'d> {
     text: &'d str,
@@ -277,7 +280,7 @@ impl<'d> TomlSection<'d> {
         for (name, value) in self.table.take().into_iter().flatten() {
             let name = name.get_ref().as_ref();
             let place = KeyPlace {
-                label: self.label(&as_key(name)),
+                label: self.label(&as_key(&shorten(name))),
                 at: value.span().start,
             };
             match value.get_ref() {
@@ -355,13 +358,23 @@ impl Drop for TomlSection<'_> {
                 break;
             }
             let place = KeyPlace {
-                label: self.label(name),
+                label: self.label(&shorten(name)),
                 at: key.span().start,
             };
             let named = self.kind.split_once(' ').map(|(_, word)| word);
             self.document
                 .refuse(&place, describe_unknown_key(name, &asked, named));
         }
+    }
+}
+
+/// Cuts a name that is too long for a label.
+fn shorten(name: &str) -> Cow<'_, str> {
+    if name.len() <= MAX_NAME {
+        Cow::Borrowed(name)
+    } else {
+        let start = &name[..name.floor_char_boundary(MAX_NAME)];
+        Cow::Owned(format!("{start}…"))
     }
 }
 

@@ -39,7 +39,7 @@ impl Config {
     /// Reads the configuration with its secrets, for commands that send or listen.
     ///
     /// # Errors
-    /// All mistakes of the file, up to 100, each with its place.
+    /// All mistakes of the file, up to 100, each with its place; of a file above 64 KiB that is not TOML, the first one.
     pub fn load(given: Option<&Path>) -> Result<Self, ConfigErrors> {
         Self::load_with(given, Secrets::of_the_environment())
     }
@@ -88,7 +88,7 @@ impl Config {
 /// mistakes.
 ///
 /// # Errors
-/// All mistakes, up to 100, each with its place.
+/// As [`Config::load`].
 pub fn parse_access_settings(text: &str, file: &Path) -> Result<AccessSettings, ConfigErrors> {
     let document = Document::new(strip_byte_order_mark(text), file, Secrets::Leave);
     read_access_settings(&document).ok_or_else(|| ConfigErrors::new(document.into_mistakes()))
@@ -132,11 +132,20 @@ fn refuse_syntax(document: &Document<'_>, errors: &[toml::de::Error]) {
     }
 }
 
+/// Maximum octets of a text of which all mistakes of syntax are found. Each takes hundreds of octets of memory, and text
+/// of another kind has one in every second octet.
+const MAX_RECOVERED: usize = 64 * 1024;
+
 /// The table of the whole document; `None` if it is not TOML: reading a part would report false mistakes.
 fn parse_toml<'d>(document: &Document<'d>) -> Option<Spanned<DeTable<'d>>> {
-    let (table, errors) = DeTable::parse_recoverable(document.text());
+    let text = document.text();
+    let errors = match DeTable::parse(text) {
+        Ok(table) => return Some(table),
+        Err(_) if text.len() <= MAX_RECOVERED => DeTable::parse_recoverable(text).1,
+        Err(first) => vec![first],
+    };
     refuse_syntax(document, &errors);
-    errors.is_empty().then_some(table)
+    None
 }
 
 /// `None` if there is any mistake.

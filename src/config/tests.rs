@@ -243,6 +243,34 @@ fn a_file_of_another_kind_has_a_bounded_number_of_mistakes() {
 }
 
 #[test]
+fn a_large_file_that_is_not_toml_has_one_mistake() {
+    for (count, expected) in [(10, 10..=100), (100_000, 1..=1)] {
+        let text = "=\n".repeat(count);
+        let errors = super::parse_access_settings(&text, Path::new("access.toml"));
+        let errors = errors.expect_err("no access settings");
+        assert!(expected.contains(&errors.mistakes().len()), "{errors}");
+    }
+}
+
+/// Each mistake in a section, and each item of a list in it, has a copy of its name.
+#[test]
+fn a_long_name_is_cut_in_mistakes() {
+    let name = "é".repeat(10_000);
+    let unknown: Vec<_> = (0..1000).map(|n| format!("key-{n} = 1")).collect();
+    let unknown = unknown.join("\n");
+    for text in [
+        format!("[portal.\"{name}\"]\n{unknown}"),
+        format!("[portal.\"{name}\".internal]\n{unknown}"),
+        format!("\"{name}\" = 1"),
+    ] {
+        let errors = super::parse_access_settings(&text, Path::new("access.toml"));
+        let errors = errors.expect_err("no access settings");
+        let longest = errors.mistakes().iter().map(|mistake| mistake.key.len());
+        assert!(longest.max().unwrap_or_default() < 250, "{errors}");
+    }
+}
+
+#[test]
 fn the_other_type_of_outgoing_is_named() {
     let text = text(&[Line::Active], None).replace(
         "[outgoing]\ntype = \"smtp\"\nurl = \"smtp://127.0.0.1:25\"",

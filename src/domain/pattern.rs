@@ -125,6 +125,19 @@ impl DomainPattern {
         .chain(domain.parents().map(Self::Below))
     }
 
+    /// The patterns that [cover](Self::covers) this one, itself first.
+    pub(super) fn all_covering(&self) -> impl Iterator<Item = Self> {
+        let domain = match self {
+            Self::Address(address) => Some(Self::Exactly(address.domain().clone())),
+            Self::Exactly(_) | Self::Below(_) => None,
+        };
+        let below = self.domain().parents().map(Self::Below);
+        [Some(self.clone()), domain]
+            .into_iter()
+            .flatten()
+            .chain(below)
+    }
+
     /// The mailbox that this pattern of the deny list stands for.
     pub(super) fn denied_mailbox(&self) -> Option<MailboxKey> {
         match self {

@@ -1,8 +1,9 @@
-//! Lists of patterns of the access settings, in which the sender of every message is looked up.
+//! Lists of patterns of the access settings, in which the sender of every message is looked up, and the patterns that
+//! cover others.
 //!
 //! The keys of the index are the patterns themselves, so lookups use the same equality as all other
-//! comparisons. [`DomainPattern::matches`] and [`DomainPattern::denies`] define the result; a property test
-//! compares the index with them.
+//! comparisons. [`DomainPattern::matches`], [`DomainPattern::denies`] and [`DomainPattern::covers`] define the
+//! result; property tests compare the index with them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -59,6 +60,19 @@ impl PatternList {
         self.get(index.matches(address).chain(mailbox.copied()).min()?)
     }
 
+    /// The first pattern that covers this one.
+    #[must_use]
+    pub fn find_covering(&self, pattern: &DomainPattern) -> Option<&DomainPattern> {
+        self.get(self.index().covering(pattern).min()?)
+    }
+
+    /// The first other pattern that covers the one at this place. Of two equal ones, the first covers the second.
+    #[must_use]
+    pub fn find_covering_other(&self, place: usize) -> Option<&DomainPattern> {
+        let covering = self.index().covering(self.get(place)?);
+        self.get(covering.filter(|other| *other != place).min()?)
+    }
+
     fn index(&self) -> &Index {
         self.0.index.get_or_init(|| Index::of(self))
     }
@@ -79,6 +93,13 @@ impl Index {
     fn matches(&self, address: &EmailAddress) -> impl Iterator<Item = usize> {
         DomainPattern::all_for(address)
             .filter_map(|pattern| self.patterns.get(&pattern))
+            .copied()
+    }
+
+    fn covering(&self, pattern: &DomainPattern) -> impl Iterator<Item = usize> {
+        pattern
+            .all_covering()
+            .filter_map(|wide| self.patterns.get(&wide))
             .copied()
     }
 }
@@ -204,6 +225,29 @@ mod tests {
                 let denying = list.iter().find(|pattern| pattern.denies(address));
                 prop_assert_eq!(first(list.find_match(address)), first(matching));
                 prop_assert_eq!(first(list.find_denial(address)), first(denying));
+            }
+        }
+
+        /// The index finds the first pattern that covers another, as a linear search does.
+        #[test]
+        fn the_index_finds_covering_patterns(
+            patterns in prop::collection::vec(any_pattern(), 0..60),
+            others in prop::collection::vec(any_pattern(), 1..20),
+        ) {
+            let list = PatternList::from(patterns);
+            let first = |found: Option<&DomainPattern>| found.map(std::ptr::from_ref);
+            for other in &others {
+                let covering = list.iter().find(|wide| wide.covers(other));
+                prop_assert_eq!(first(list.find_covering(other)), first(covering));
+            }
+            for (place, narrow) in list.iter().enumerate() {
+                let covering = list.iter().enumerate().find(|(other, wide)| {
+                    *other != place
+                        && wide.covers(narrow)
+                        && (*other < place || !narrow.covers(wide))
+                });
+                let covering = covering.map(|(_, wide)| wide);
+                prop_assert_eq!(first(list.find_covering_other(place)), first(covering));
             }
         }
 

@@ -1,8 +1,10 @@
 //! Accounts that a change of the deny list stops: compares two states of the settings and lists the
 //! addresses.
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::ControlFlow;
+
 use serde::Serialize;
-use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 use crate::access::{AccessSettings, Effective};
@@ -20,7 +22,7 @@ pub struct StoppedAccounts {
 
 impl Store {
     /// Finds the unblocked accounts that `after` denies for the site or a portal and `before` did not. Lists at
-    /// most `most` addresses.
+    /// most `most` addresses. Reads all accounts of the domains that the new patterns name.
     pub async fn stopped_accounts(
         &self,
         before: &AccessSettings,
@@ -31,7 +33,8 @@ impl Store {
         if scopes.is_empty() {
             return Ok(StoppedAccounts::default());
         }
-        self.read(move |tx| list_stopped(tx, &scopes, most)).await
+        self.read_long(move |tx| list_stopped(tx, &scopes, most))
+            .await
     }
 }
 
@@ -51,12 +54,8 @@ fn list_stopped(
     most: usize,
 ) -> Result<StoppedAccounts> {
     let mut found: BTreeMap<(String, String), EmailAddress> = BTreeMap::new();
-    let new = scopes.iter().flat_map(|(before, after)| {
-        let is_new = |pattern: &&DomainPattern| !before.denied.contains(pattern);
-        after.denied.iter().filter(is_new)
-    });
-    for pattern in new {
-        for address in accounts_of(tx, pattern)? {
+    for domain in find_domains(tx, scopes)? {
+        each_of_domain(tx, &domain, |address| {
             let is_stopped = scopes.iter().any(|(before, after)| {
                 after.denies(&address).is_some() && before.denies(&address).is_none()
             });
@@ -64,7 +63,7 @@ fn list_stopped(
                 let key = (address.domain().to_string(), address.key());
                 found.insert(key, address);
             }
-        }
+        })?;
     }
     Ok(StoppedAccounts {
         accounts: found.len() as u64,
@@ -72,30 +71,76 @@ fn list_stopped(
     })
 }
 
-/// Accounts that a pattern denies, found by the index on their domains.
-fn accounts_of(tx: &Tx, pattern: &DomainPattern) -> Result<Vec<EmailAddress>> {
-    let (condition, domains) = match pattern {
-        DomainPattern::Exactly(domain) => ("domain = ?", vec![domain.to_string()]),
-        DomainPattern::Address(address) => {
-            let domains = MailboxKey::domains_of(address, AddressDelimiters::PLUS);
-            ("domain = ?", domains)
+/// The domains of all accounts that the new patterns may deny. Each is found once, however many patterns name it, so
+/// that each account is read once.
+fn find_domains(tx: &Tx, scopes: &[(Effective, Effective)]) -> Result<BTreeSet<String>> {
+    let mut domains = BTreeSet::new();
+    let mut parents: HashSet<&str> = HashSet::new();
+    for (before, after) in scopes {
+        let old: HashSet<_> = before.denied.iter().collect();
+        for pattern in after.denied.iter().filter(|pattern| !old.contains(pattern)) {
+            match pattern {
+                DomainPattern::Exactly(domain) => {
+                    domains.insert(domain.to_string());
+                }
+                DomainPattern::Address(address) => {
+                    domains.extend(MailboxKey::domains_of(address, AddressDelimiters::PLUS));
+                }
+                DomainPattern::Below(parent) => {
+                    parents.insert(parent.as_str());
+                }
+            }
         }
-        DomainPattern::Below(domain) => (
-            "substr(domain, length(domain) - length(?1) + 1) = ?1",
-            vec![format!(".{domain}")],
-        ),
-    };
-    let sql = format!(
-        "SELECT address FROM account INDEXED BY account_domain
-         WHERE {condition} AND status <> 'blocked' AND forgotten_at IS NULL"
-    );
-    let mut addresses: Vec<String> = Vec::new();
-    for domain in domains {
-        addresses.extend(tx.all::<String>(&sql, &[&domain])?);
     }
-    Ok(addresses
-        .iter()
-        .filter_map(|address| EmailAddress::parse(address).ok())
-        .filter(|address| pattern.denies(address))
-        .collect())
+    if parents.is_empty() {
+        return Ok(domains);
+    }
+    let sql = "SELECT DISTINCT domain FROM account INDEXED BY account_domain";
+    tx.query(sql, &[], &mut |row| {
+        let domain: String = row.get(0)?;
+        let mut dots = domain.match_indices('.');
+        if dots.any(|(dot, _)| parents.contains(&domain[dot + 1..])) {
+            domains.insert(domain);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(domains)
+}
+
+/// Visits the unblocked accounts of a domain.
+fn each_of_domain(tx: &Tx, domain: &str, mut visit: impl FnMut(EmailAddress)) -> Result<()> {
+    let sql = "SELECT address FROM account INDEXED BY account_domain
+         WHERE domain = ? AND status <> 'blocked' AND forgotten_at IS NULL";
+    tx.query(sql, &[&domain], &mut |row| {
+        let address: String = row.get(0)?;
+        if let Ok(address) = EmailAddress::parse(&address) {
+            visit(address);
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Key;
+
+    /// Otherwise the time grows with the product of the patterns and the accounts.
+    #[tokio::test]
+    async fn a_domain_is_searched_once_however_many_patterns_name_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
+        let patterns = |domain: &str| -> Vec<_> {
+            (0..1000)
+                .map(|n| DomainPattern::parse(&format!("a{n}@{domain}")).expect("a pattern"))
+                .collect()
+        };
+        let nothing = AccessSettings::default();
+        let before = nothing.with_domains(None, Key::Denied, &patterns("old.example"));
+        let after = before.with_domains(None, Key::Denied, &patterns("new.example"));
+        let scopes = changed_scopes(&before, &after);
+        let domains = store.read(move |tx| find_domains(tx, &scopes)).await;
+        let domains: Vec<_> = domains.expect("read").into_iter().collect();
+        assert_eq!(domains, ["new.example"]);
+    }
 }

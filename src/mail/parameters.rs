@@ -136,6 +136,13 @@ pub(super) fn comment_end(line: &[u8], at: usize) -> usize {
     line.len()
 }
 
+/// True for a line that begins with the name of a parameter and an equals sign (RFC 2045 5.1).
+pub(super) fn is_parameter(line: &[u8]) -> bool {
+    let is_in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.*".contains(byte);
+    let length = line.iter().take_while(|&byte| is_in_name(byte)).count();
+    length > 0 && line[length..].trim_ascii_start().starts_with(b"=")
+}
+
 /// The first parameter, and the text after its semicolon.
 fn next_parameter(line: &[u8]) -> (Option<Parameter>, &[u8]) {
     let line = line.trim_ascii_start();

@@ -5,7 +5,7 @@
 //! Nothing is decoded or copied. A delimiter begins at the start of a line and fills the line except for
 //! trailing blanks; a delimiter of an outer multipart ends all parts within. Every octet of a body is read
 //! once, from front to back ([`walk`]); after a line in a header that is not a field, those up to the next empty line
-//! are read once or twice more. Content nested deeper than [`MAX_DEPTH`] or after [`MAX_PARTS`] is one
+//! are read up to three times more. Content nested deeper than [`MAX_DEPTH`] or after [`MAX_PARTS`] is one
 //! leaf, so time and memory are proportional to the size of the message.
 
 mod walk;
@@ -290,6 +290,19 @@ mod tests {
                 "Content-Type: text/html\r\ncharset=utf-8\r\n\r\nh",
                 "text/html:charset=utf-8\r\n\r\nh",
             ),
+            // Text after a semicolon, without an empty line above it.
+            (
+                "Content-Type: text/html;\r\nHello Ann,\r\n\r\nh",
+                "text/html:Hello Ann,\r\n\r\nh",
+            ),
+            (
+                "Content-Type: text/html;\r\n \r\nHello;\r\na and b = c",
+                "text/html:Hello;\r\na and b = c",
+            ),
+            (
+                "Content-Type: text/html;\r\ncharset = utf-8;\r\na and b = c",
+                "text/html:a and b = c",
+            ),
             // A fold before the colon.
             ("Content-Type\r\n : text/html\r\n\r\nh", "text/html:h"),
             // No header ends after it.
@@ -304,6 +317,21 @@ mod tests {
         ] {
             assert_eq!(of_part(part), [format!(" {expected}")], "{part:?}");
         }
+    }
+
+    #[test]
+    fn nested_headers_without_an_end_take_linear_time() {
+        let begin = std::time::Instant::now();
+        let level =
+            |n| format!("Content-Type: multipart/mixed; boundary={n}\r\nno field\r\n--{n}\r\n");
+        let levels: String = (0..MAX_DEPTH).map(level).collect();
+        let text = "a\r\n".repeat(4_000_000);
+        let found = leaves_of_mixed(&format!("--b\r\n{levels}{text}"));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].ends_with(&text));
+        // A search through the text at every level would take minutes.
+        let limit = std::time::Duration::from_secs(30);
+        assert!(begin.elapsed() < limit, "{:?}", begin.elapsed());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use memchr::memmem;
 use super::super::header::{
     Section, field_end, is_content_field, is_header_field, line_end, mbox_lines,
 };
+use super::super::parameters::is_parameter;
 use super::super::transfer_encoding::TransferEncoding;
 use super::{Kind, MAX_DEPTH, MAX_PARTS, MAX_PARTS_BELOW, Node, media};
 
@@ -19,6 +20,7 @@ pub(super) fn message(raw: &[u8]) -> Vec<Node> {
         nodes: Vec::new(),
         open: Vec::new(),
         boundaries: 0,
+        unended: 0,
     };
     let found = walk.entity(None, false);
     walk.run(found);
@@ -34,6 +36,7 @@ pub(super) fn multipart(body: &[u8], boundary: Option<Vec<u8>>, is_digest: bool)
         nodes: Vec::new(),
         open: Vec::new(),
         boundaries: 1,
+        unended: 0,
     };
     let node = walk.push(None, false, 0..0);
     walk.nodes[node].kind = Kind::Multipart;
@@ -65,6 +68,8 @@ struct Walk<'a> {
     open: Vec<Open>,
     /// Number of elements of `open` with a boundary.
     boundaries: usize,
+    /// End of the last search for an empty line that found none.
+    unended: usize,
 }
 
 /// A line that is a delimiter.
@@ -170,8 +175,8 @@ impl Walk<'_> {
     /// Proceeds to the start of the body: after an empty line, or to the first line that is not part of the header.
     /// Returns the delimiter, if one comes before a body.
     ///
-    /// Most programs skip a line that is not a field. It is skipped here where it is hardly text: after a semicolon,
-    /// where the blank of a fold is missing, and above a field that describes the content.
+    /// Most programs skip a line that is not a field. It is skipped here where it is hardly text: a parameter after a
+    /// semicolon, where the blank of a fold is missing, and above a field that describes the content.
     fn header(&mut self) -> Option<Delimiter> {
         let mut skipped = self.at;
         let mut is_unfinished = false;
@@ -186,7 +191,8 @@ impl Walk<'_> {
             }
             let end = field_end(self.raw, self.at);
             let lines = &self.raw[self.at..end];
-            if !is_header_field(lines) && !is_unfinished && self.at >= skipped {
+            let is_of_header = is_header_field(lines) || (is_unfinished && is_parameter(lines));
+            if !is_of_header && self.at >= skipped {
                 skipped = self.last_content_field()?;
             }
             is_unfinished = lines.trim_ascii_end().ends_with(b";");
@@ -196,8 +202,12 @@ impl Walk<'_> {
     }
 
     /// Start of the last field between here and the empty line that describes the content. None if there is no such
-    /// field, or no empty line before the next delimiter.
-    fn last_content_field(&self) -> Option<usize> {
+    /// field, or no empty line before the next delimiter. Then the headers of parts within need not search for one: a
+    /// delimiter of theirs would end the search even earlier.
+    fn last_content_field(&mut self) -> Option<usize> {
+        if self.at < self.unended {
+            return None;
+        }
         let mut found = None;
         let mut at = self.at;
         while at < self.raw.len() && self.delimiter(at).is_none() {
@@ -211,6 +221,7 @@ impl Walk<'_> {
             }
             at = end;
         }
+        self.unended = at;
         None
     }
 

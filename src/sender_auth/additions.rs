@@ -53,12 +53,20 @@ impl FieldCounts {
 
 /// True if an empty line ends the header, or the message ends with a whole field. DKIM also ends the header at a line
 /// without a colon, which is not signed, while other programs take that line for the first of the body, or go on with
-/// the header.
+/// the header. The same holds for a line whose name has a blank, which DKIM takes for a field.
 pub(super) fn is_header_complete(message: &AuthenticatedMessage<'_>) -> bool {
     let header = message.raw_message.get(..message.body_offset());
-    header.is_some_and(|header| {
+    let is_ended = header.is_some_and(|header| {
         header.ends_with(b"\n\r\n") || header.ends_with(b"\n\n") || is_all_fields(message)
-    })
+    });
+    is_ended && message.headers.iter().all(|(name, _)| is_name(name))
+}
+
+/// True for the name of a field (RFC 5322 2.2), with or without white space after it (RFC 5322 4.5). A line without a
+/// colon counts as a name that includes the line end.
+fn is_name(name: &[u8]) -> bool {
+    let trimmed = name.trim_ascii_end();
+    !name.ends_with(b"\n") && !trimmed.is_empty() && trimmed.iter().all(u8::is_ascii_graphic)
 }
 
 /// True if the last octet of the message belongs to a field. A line without a colon is no field, or one whose value
@@ -120,6 +128,12 @@ mod tests {
             ("From: a@corp.example\n\nbody\n", true),
             ("From: a@corp.example\r\nCall me\r\nbody\r\n", false),
             ("From: a@corp.example\r\nSubject\r\n : x\r\n\r\n", false),
+            ("From: a@corp.example\r\nCall me: now\r\n\r\n", false),
+            ("From: a@corp.example\nCall me\n\nbody\n", false),
+            ("From: a@corp.example\nThanks\n\nbody\n", false),
+            ("Call me: now\r\nFrom: a@corp.example\r\n\r\n", false),
+            ("From: a@corp.example\r\n: x\r\n\r\n", false),
+            ("From : a@corp.example\r\n\r\nbody", true),
             ("From: a@corp.example\r\n", true),
             ("From: a@corp.example\r\nSubject: x\r\n y\r\n", true),
             ("From: a@corp.example\nSubject:\n", true),

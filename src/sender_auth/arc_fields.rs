@@ -39,7 +39,7 @@ impl<'x> Signed<'x> {
             };
             self.is_sealed = true;
             if !is_complete {
-                self.refuse_chain("no empty line ends the header");
+                self.refuse_chain("no empty line ends the header, or a line of it is no field");
             } else if value.len() > MAX_FIELD {
                 self.refuse_chain("a field of the chain is too long");
             } else if self.chain_refused.is_none() {

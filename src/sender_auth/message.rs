@@ -149,7 +149,7 @@ impl<'x> Signed<'x> {
         } else if !is_header_complete(&self.message) {
             Some((
                 AuthenticationResult::PermError,
-                "no empty line ends the header",
+                "no empty line ends the header, or a line of it is no field",
             ))
         } else if is_plain(&self.message, "From") {
             None

@@ -176,12 +176,16 @@ async fn a_message_with_an_addition_is_not_the_signed_one() {
     let found = harness.check(&good, "", "corp.example").await;
     assert_eq!(found.dmarc, Some(AuthenticationResult::Pass));
     let copy = "policy: a further field of a signed name is not signed";
-    let line = "permerror: no empty line ends the header";
+    let line = "permerror: no empty line ends the header, or a line of it is no field";
     for (raw, expected) in [
         (format!("Subject: Reset the password\r\n{good}"), copy),
         (format!("subject : Reset the password\r\n{good}"), copy),
         (
             good.replacen("\r\n\r\n", "\r\nReset the password\r\n", 1),
+            line,
+        ),
+        (
+            good.replacen("\r\n\r\n", "\r\nPlease reset: the password\r\n\r\n", 1),
             line,
         ),
     ] {

@@ -192,10 +192,10 @@ impl Walk<'_> {
             let end = field_end(self.raw, self.at);
             let lines = &self.raw[self.at..end];
             let is_of_header = is_header_field(lines) || (is_unfinished && is_parameter(lines));
+            is_unfinished = lines.trim_ascii_end().ends_with(b";");
             if !is_of_header && self.at >= skipped {
                 skipped = self.last_content_field()?;
             }
-            is_unfinished = lines.trim_ascii_end().ends_with(b";");
             self.at = end;
         }
         None

@@ -305,6 +305,26 @@ async fn a_reminder_that_a_block_prevented_is_owed_after_it_and_a_valid_link_is_
     assert!(harness.verification_mail(at(13 * DAY)).await.is_none());
 }
 
+/// A directory may do so every hour.
+#[tokio::test]
+async fn repeated_blocks_cause_no_mail_while_a_link_is_new() {
+    let harness = Harness::open().await;
+    write(&harness, ANN, "1@x", "it").await;
+    harness.sent(start()).await;
+    let mut later = mail(ANN, "2@x", at(9 * DAY));
+    later.parts = vec![to("it")];
+    harness.accept(later).await.request.expect("a request");
+    harness.sent(at(9 * DAY)).await;
+    // The reminder of the first request is that of the second one, too, whose hold ends after the link.
+    block_ann(&harness, at(12 * DAY), at(12 * DAY)).await;
+    assert!(harness.verification_mail(at(12 * DAY)).await.is_none());
+    // More than half of the time of the link has passed.
+    block_ann(&harness, at(13 * DAY), at(13 * DAY)).await;
+    harness.sent(at(13 * DAY)).await;
+    block_ann(&harness, at(14 * DAY), at(14 * DAY)).await;
+    assert!(harness.verification_mail(at(14 * DAY)).await.is_none());
+}
+
 #[tokio::test]
 async fn unblocking_owes_no_mail_if_nothing_is_held() {
     let harness = Harness::open().await;

@@ -152,8 +152,11 @@ async fn tidy(
         for &request in &expired.done {
             events::request_expired(request);
         }
-        let remind_before = config.verification.remind_before;
-        let reminded = store.owe_reminders(now, remind_before, STEP).await?;
+        let verification = &config.verification;
+        let (remind_before, token_ttl) = (verification.remind_before, verification.token_ttl);
+        let reminded = store
+            .owe_reminders(now, remind_before, token_ttl, STEP)
+            .await?;
         let contents = store
             .delete_expired_content(now, retention.delivered_content, STEP)
             .await?;

@@ -1,10 +1,12 @@
 //! In: a host and a port. Out: a connection to one of its addresses.
 //!
 //! RFC 5321 5.1: a client tries the addresses of a host in order, until one accepts. An address behind a firewall may
-//! never answer, and so may all those of a family, typically IPv6.
+//! never answer, and so may all those of a family, typically IPv6. Another may accept connections and then not speak
+//! SMTP, or fail in TLS: the next session tries the others first.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
@@ -13,17 +15,92 @@ use tokio::time::timeout;
 /// Time limit of an address, while there are others. The system would wait for two minutes.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(5);
 
-/// Connects to the first address that accepts. The caller limits the time as a whole.
-///
-/// # Errors
-/// The name cannot be resolved, or the address refused; of several addresses, the text has the failure of each. The
-/// last of them is often one of a family that this machine has no route for, which alone would explain nothing.
-pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses = lookup_host((host, port)).await?.collect();
-    connect_to_any(&alternate(addresses)).await
+/// The addresses of one server, as far as a client has to remember them: those whose last session did not become
+/// ready, the earliest first.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    unready: Mutex<Vec<SocketAddr>>,
 }
 
-async fn connect_to_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+/// A session that is not ready yet. If it is dropped before, its address is tried after the others from then on.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    addresses: &'a Addresses,
+    connected_to: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// Begins a session, which can have several connections, one after the other.
+    pub fn begin(&self) -> Opening<'_> {
+        Opening {
+            addresses: self,
+            connected_to: None,
+        }
+    }
+
+    /// The order in which the addresses of the server are tried. Forgets those that it no longer has.
+    fn order(&self, found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let mut order = alternate(found);
+        let mut unready = self.lock();
+        unready.retain(|address| order.contains(address));
+        // `None` comes first, and the sort is stable.
+        order.sort_by_key(|address| unready.iter().position(|other| other == address));
+        order
+    }
+
+    fn note(&self, address: SocketAddr, is_ready: bool) {
+        let mut unready = self.lock();
+        unready.retain(|other| *other != address);
+        if !is_ready {
+            unready.push(address);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+        self.unready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The addresses of sessions that did not become ready.
+    #[cfg(test)]
+    pub fn unready(&self) -> Vec<SocketAddr> {
+        self.lock().clone()
+    }
+}
+
+impl Opening<'_> {
+    /// Connects to the first address that accepts. The caller limits the time as a whole.
+    ///
+    /// # Errors
+    /// The name cannot be resolved, or the address refused; of several addresses, the text has the failure of each. The
+    /// last of them is often one of a family that this machine has no route for, which alone would explain nothing.
+    pub async fn connect(&mut self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let found = lookup_host((host, port)).await?.collect();
+        self.connect_to(found).await
+    }
+
+    async fn connect_to(&mut self, found: Vec<SocketAddr>) -> io::Result<TcpStream> {
+        let (address, stream) = connect_to_any(&self.addresses.order(found)).await?;
+        self.connected_to = Some(address);
+        Ok(stream)
+    }
+
+    /// The session is ready.
+    pub fn succeed(mut self) {
+        if let Some(address) = self.connected_to.take() {
+            self.addresses.note(address, true);
+        }
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        if let Some(address) = self.connected_to {
+            self.addresses.note(address, false);
+        }
+    }
+}
+
+async fn connect_to_any(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
     let Some((last, others)) = addresses.split_last() else {
         return Err(io::Error::other("the host has no address"));
     };
@@ -31,13 +108,14 @@ async fn connect_to_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     for address in others {
         let connecting = timeout(ADDRESS_LIMIT, TcpStream::connect(address));
         let failure = match connecting.await {
-            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Ok(stream)) => return Ok((*address, stream)),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", ADDRESS_LIMIT.as_secs()),
         };
         failures.push(format!("{}: {failure}", address.ip()));
     }
-    TcpStream::connect(last).await.map_err(|error| {
+    let connected = TcpStream::connect(last).await;
+    connected.map(|stream| (*last, stream)).map_err(|error| {
         if failures.is_empty() {
             return error;
         }
@@ -95,8 +173,43 @@ mod tests {
             .expect("a port");
         let addresses = [&silent, &other].map(|listener| listener.local_addr().expect("bound"));
         let connecting = timeout(Duration::from_secs(30), connect_to_any(&addresses));
-        let stream = connecting.await.expect("in time").expect("connected");
-        assert_eq!(stream.peer_addr().expect("connected"), addresses[1]);
+        let (address, _) = connecting.await.expect("in time").expect("connected");
+        assert_eq!(address, addresses[1]);
+    }
+
+    /// An address that accepts connections may be that of a server that hangs.
+    #[tokio::test]
+    async fn an_address_without_a_ready_session_is_tried_after_the_others() {
+        let mut listeners = Vec::new();
+        for _ in 0..3 {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+            listeners.push(listener.expect("a port"));
+        }
+        let all: Vec<_> = listeners
+            .iter()
+            .map(|listener| listener.local_addr().expect("bound"))
+            .collect();
+        let addresses = Addresses::default();
+        for (expected, is_ready) in [
+            (0, false),
+            (1, false),
+            (2, true),
+            (2, false),
+            // All failed: they take turns.
+            (0, false),
+            (1, true),
+            (1, true),
+        ] {
+            let mut opening = addresses.begin();
+            opening.connect_to(all.clone()).await.expect("connected");
+            assert_eq!(opening.connected_to, Some(all[expected]));
+            if is_ready {
+                opening.succeed();
+            }
+        }
+        // Only addresses that the server still has are remembered.
+        assert_eq!(addresses.order(vec![all[0]]), [all[0]]);
+        assert_eq!(addresses.unready(), [all[0]]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -33,7 +33,7 @@ use crate::observe::events;
 use crate::outbound::access_token::AccessTokens;
 use crate::outbound::pool::Pool;
 use crate::outbound::smtp::reply::SmtpStep;
-use crate::outbound::tcp;
+use crate::outbound::tcp::{Addresses, Opening};
 use crate::outbound::{AttemptOutcome, Cause};
 
 /// Time limit for one mail, from connecting to the final reply. A shutdown may end it earlier.
@@ -67,6 +67,7 @@ struct Server {
     login: Option<ServerLogin>,
     encryption: Encryption,
     hello: ClientId,
+    addresses: Addresses,
     idle: Pool<AsyncSmtpConnection>,
 }
 
@@ -101,6 +102,7 @@ impl MailTransport {
             settings: settings.clone(),
             login,
             hello: ClientId::Domain(hostname.to_string()),
+            addresses: Addresses::default(),
             idle: Pool::new(connections, IDLE),
         }));
         Ok(Self { target })
@@ -206,15 +208,18 @@ impl Server {
         Ok(())
     }
 
-    /// An idle connection that is still alive.
+    /// An idle connection that is still alive. If one no longer answers, the others are dropped with it, because a test
+    /// of each would use up the time of the mail.
     async fn take_idle(&self) -> Option<AsyncSmtpConnection> {
         while let Some((mut connection, idle)) = self.idle.take() {
             if idle < FRESH {
                 return Some(connection);
             }
-            let test = tokio::time::timeout(NOOP_LIMIT, connection.test_connected());
-            if test.await.unwrap_or(false) {
-                return Some(connection);
+            let tested = tokio::time::timeout(NOOP_LIMIT, connection.test_connected()).await;
+            match tested {
+                Ok(true) => return Some(connection),
+                Ok(false) => {}
+                Err(_) => drop(self.idle.drain()),
             }
         }
         None
@@ -257,30 +262,34 @@ impl Server {
 
     /// Opens a connection, encrypted as far as the configuration requires, before the login.
     async fn open(&self) -> Result<AsyncSmtpConnection, SendFailure> {
-        match &self.encryption {
+        let mut session = self.addresses.begin();
+        let connection = match &self.encryption {
             Encryption::None => {
-                let stream = self.reach().await?;
-                self.greet(Box::new(stream)).await
+                let stream = self.reach(&mut session).await?;
+                self.greet(Box::new(stream)).await?
             }
             Encryption::Implicit(tls) => {
-                let stream = tls.encrypt(self.reach().await?).await;
+                let stream = tls.encrypt(self.reach(&mut session).await?).await;
                 self.greet(Box::new(stream.map_err(SendFailure::Connect)?))
-                    .await
+                    .await?
             }
             Encryption::StartTls(tls) => {
-                let mut connection = self.open_before_tls().await?;
+                let mut connection = self.open_before_tls(&mut session).await?;
                 connection.starttls(tls.clone(), &self.hello).await?;
-                Ok(connection)
+                connection
             }
-            Encryption::Opportunistic(tls) => self.open_opportunistic(tls).await,
-        }
+            Encryption::Opportunistic(tls) => self.open_opportunistic(&mut session, tls).await?,
+        };
+        session.succeed();
+        Ok(connection)
     }
 
     async fn open_opportunistic(
         &self,
+        session: &mut Opening<'_>,
         tls: &TlsParameters,
     ) -> Result<AsyncSmtpConnection, SendFailure> {
-        let mut connection = self.open_before_tls().await?;
+        let mut connection = self.open_before_tls(session).await?;
         if !connection.can_starttls() {
             return Ok(connection);
         }
@@ -292,12 +301,15 @@ impl Server {
         // RFC 7435: with opportunistic TLS, a TLS failure does not prevent delivery. The server may limit the
         // connections of a client, so this one is closed first.
         drop(connection);
-        self.open_before_tls().await
+        self.open_before_tls(session).await
     }
 
     /// Opens a connection on which STARTTLS may follow.
-    async fn open_before_tls(&self) -> Result<AsyncSmtpConnection, SendFailure> {
-        let stream = OneReplyPerCommand::over(self.reach().await?);
+    async fn open_before_tls(
+        &self,
+        session: &mut Opening<'_>,
+    ) -> Result<AsyncSmtpConnection, SendFailure> {
+        let stream = OneReplyPerCommand::over(self.reach(session).await?);
         self.greet(Box::new(stream)).await
     }
 
@@ -311,8 +323,8 @@ impl Server {
 
     /// Connects without Nagle's algorithm: lettre writes the final dot separately, and the server's delayed
     /// acknowledgement would hold it back for 40 ms.
-    async fn reach(&self) -> Result<TcpStream, SendFailure> {
-        let connecting = tcp::connect(&self.settings.host, self.settings.port);
+    async fn reach(&self, session: &mut Opening<'_>) -> Result<TcpStream, SendFailure> {
+        let connecting = session.connect(&self.settings.host, self.settings.port);
         let connected = match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
             Ok(connected) => connected,
             Err(late) => Err(late.into()),

@@ -136,6 +136,33 @@ async fn an_idle_connection_that_the_server_closed_is_not_a_failure() {
     assert_eq!(server.take_all().len(), 2);
 }
 
+/// Another address of the server is tried first next time.
+#[tokio::test]
+async fn an_address_is_remembered_if_it_is_not_ready_for_a_message() {
+    for (security, at, is_unready) in [
+        (SmtpSecurity::None, "greeting", true),
+        (SmtpSecurity::None, "EHLO", true),
+        (SmtpSecurity::StartTls, "STARTTLS", true),
+        // Plain text will do.
+        (SmtpSecurity::Opportunistic, "STARTTLS", false),
+        (SmtpSecurity::None, "MAIL", false),
+        (SmtpSecurity::None, "", false),
+    ] {
+        let fault = ServerFault {
+            at: at.to_owned(),
+            does: "454 4.3.2 later".to_owned(),
+        };
+        let server = FaultServer::start(fault, false).await;
+        let mut config = destination(server.address.port());
+        config.server.security = security;
+        let client = client(&config);
+        client.attempt(&outgoing()).await;
+        let unready = client.addresses().unready();
+        let is_there = unready.contains(&server.address);
+        assert_eq!(is_there, is_unready, "{security:?}, {at}");
+    }
+}
+
 #[tokio::test]
 async fn the_envelope_is_as_configured() {
     let address = |text| EmailAddress::parse(text).expect("an address");

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use super::reply::{ServerReply, SmtpFault};
 use super::wire::Wire;
-use crate::outbound::tcp;
+use crate::outbound::tcp::Opening;
 
 /// Maximum octets of a reply, which is a few lines of text (RFC 5321 4.5.3.1.5 gives a line 512 octets).
 const MAX_REPLY: u64 = 16 * 1024;
@@ -82,12 +82,13 @@ impl SmtpConnection {
     /// algorithm is off, so that the end of a message does not wait for an acknowledgement of the octets
     /// before it.
     pub async fn open(
+        opening: &mut Opening<'_>,
         host: &str,
         port: u16,
         tls: Option<Arc<ClientConfig>>,
         hello: &str,
     ) -> Result<Self, SmtpFault> {
-        let stream = tcp::connect(host, port).await?;
+        let stream = opening.connect(host, port).await?;
         stream.set_nodelay(true)?;
         let stream: Box<dyn Stream> = match tls {
             Some(tls) => encrypt(Box::new(stream), tls, host).await?,

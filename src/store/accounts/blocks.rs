@@ -72,16 +72,18 @@ impl Work<'_> {
     }
 
     /// Owes a verification mail to an unblocked account if a held request lacks a valid link: the block cancelled the
-    /// mail that waited. A request that gets no further reminder needs a link that is valid until it expires: the
-    /// reminder may have been due during the block.
+    /// mail that waited. A request that gets no further reminder needs a link that is valid until it expires, because
+    /// the reminder may have been due during the block, or one that is in the first half of its time: no new link may
+    /// last until then, and a directory may block and unblock an account every hour.
     fn owe_missing_link(&mut self, n: i64, now: Millis) -> Result<()> {
         let tx = self.tx;
         let held: Option<(PortalName, bool)> = tx.maybe(
             "SELECT portal, authenticated FROM request AS r
-             WHERE account = ?1 AND state = 'held' AND NOT EXISTS (
-                 SELECT 1 FROM token AS t
-                 WHERE t.account = ?1 AND t.refused_at IS NULL AND t.expires_at >
-                     CASE r.reminded WHEN 1 THEN r.due_at ELSE CAST(?2 AS bigint) END
+             WHERE account = ?1 AND state = 'held' AND due_at > ?2 AND NOT EXISTS (
+                 SELECT 1 FROM token AS t JOIN letter AS m ON m.n = t.letter
+                 WHERE t.account = ?1 AND t.refused_at IS NULL AND t.expires_at > ?2
+                     AND (r.reminded = 0 OR t.expires_at > r.due_at
+                         OR t.expires_at - ?2 > ?2 - m.claimed_at)
              )
              ORDER BY authenticated DESC, ledger DESC LIMIT 1",
             &[&n, &now],

@@ -26,15 +26,17 @@ impl Store {
             .await
     }
 
-    /// Owes one reminder to each account whose held requests expire within `remind_before`. Returns the
-    /// number of accounts; an account that may not get mail counts as reminded.
+    /// Owes one reminder to each account whose held requests expire within `remind_before`. It covers those that
+    /// expire while its link, of this `token_ttl`, is valid; a later one gets a reminder of its own. Returns the number
+    /// of accounts; an account that may not get mail counts as reminded.
     pub async fn owe_reminders(
         &self,
         now: Timestamp,
         remind_before: Duration,
+        token_ttl: Duration,
         limit: usize,
     ) -> Result<WorkStep<usize>> {
-        self.write(move |work| work.remind(now.into(), remind_before, limit))
+        self.write(move |work| work.remind(now.into(), remind_before, token_ttl, limit))
             .await
     }
 }
@@ -61,8 +63,10 @@ impl Work<'_> {
         &mut self,
         now: Millis,
         remind_before: Duration,
+        token_ttl: Duration,
         limit: usize,
     ) -> Result<WorkStep<usize>> {
+        let covered = now.plus(remind_before.max(token_ttl));
         let mut slice = TimeSlice::of(limit);
         let tx = self.tx;
         let soon: Vec<(i64, PortalName)> = tx.all(
@@ -72,11 +76,11 @@ impl Work<'_> {
         )?;
         let mut reminded = 0;
         let more = slice.each(soon, |(n, portal)| {
-            // One reminder covers all held requests of an account, so a later row may be done already.
+            // One reminder covers several requests of an account, so a later row may be done already.
             let holds = tx.run(
                 "UPDATE request SET reminded = 1
-                     WHERE account = ? AND state = 'held' AND reminded = 0",
-                &[&n],
+                     WHERE account = ? AND state = 'held' AND reminded = 0 AND due_at <= ?",
+                &[&n, &covered],
             )?;
             if holds == 0 {
                 return Ok(());

@@ -1,6 +1,7 @@
 //! Tests against a real SMTP server of another implementation: mailin-embedded. It accepts no null
 //! reverse-path, so this mail has a return address.
 
+mod addresses;
 mod idle;
 mod injection;
 mod tls;

@@ -262,7 +262,10 @@ async fn block_ann(harness: &Harness, from: jiff::Timestamp, until: jiff::Timest
     let blocked = harness.store.block_customer(id, by(), from).await;
     blocked.expect("blocked");
     assert!(harness.verification_mail(from).await.is_none());
-    let reminded = harness.store.owe_reminders(until, 3 * DAY, 10).await;
+    let reminded = harness
+        .store
+        .owe_reminders(until, 3 * DAY, 7 * DAY, 10)
+        .await;
     reminded.expect("a step");
     assert!(harness.verification_mail(until).await.is_none());
     let unblocked = harness.store.unblock_customer(id, by(), until).await;
@@ -303,6 +306,24 @@ async fn a_reminder_that_a_block_prevented_is_owed_after_it_and_a_valid_link_is_
     // The link of the reminder is valid until the hold ends.
     block_ann(&harness, at(13 * DAY), at(13 * DAY)).await;
     assert!(harness.verification_mail(at(13 * DAY)).await.is_none());
+}
+
+/// A directory may do so every hour. The reminder is sent long before the hold ends, and its link expires earlier.
+#[tokio::test]
+async fn repeated_blocks_cause_no_mail_while_a_link_is_new() {
+    let harness = Harness::open().await;
+    write(&harness, ANN, "1@x", "it").await;
+    harness.sent(start()).await;
+    let reminded = harness
+        .store
+        .owe_reminders(at(4 * DAY), 10 * DAY, 7 * DAY, 10);
+    assert_eq!(reminded.await.expect("a step").done, 1);
+    harness.sent(at(4 * DAY)).await;
+    block_ann(&harness, at(5 * DAY), at(5 * DAY)).await;
+    assert!(harness.verification_mail(at(5 * DAY)).await.is_none());
+    // More than half of the time of the link has passed.
+    block_ann(&harness, at(8 * DAY), at(8 * DAY)).await;
+    harness.sent(at(8 * DAY)).await;
 }
 
 #[tokio::test]

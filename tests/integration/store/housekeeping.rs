@@ -83,7 +83,7 @@ async fn a_person_is_reminded_once() {
         .await;
     harness.sent(at(DAY)).await;
     let store = &harness.store;
-    let remind = |now| steps(10, move || store.owe_reminders(now, 3 * DAY, 10));
+    let remind = |now| steps(10, move || store.owe_reminders(now, 3 * DAY, 7 * DAY, 10));
     assert_eq!(remind(at(10 * DAY)).await, 0);
     assert_eq!(remind(at(11 * DAY)).await, 1);
     let (verification_mail, _) = harness
@@ -96,6 +96,31 @@ async fn a_person_is_reminded_once() {
     for day in 11..14 {
         assert_eq!(remind(at(day * DAY)).await, 0);
     }
+}
+
+/// Otherwise its person would have no valid link in the days before it expires.
+#[tokio::test]
+async fn a_request_that_outlasts_the_link_of_a_reminder_gets_its_own() {
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    harness.sent(start()).await;
+    harness
+        .accept(mail("ann@corp.example", "2@x", at(11 * DAY)))
+        .await;
+    let store = &harness.store;
+    let remind = |now| steps(10, move || store.owe_reminders(now, 3 * DAY, 7 * DAY, 10));
+    assert_eq!(remind(at(11 * DAY)).await, 1);
+    // The mail for the second message, which is the reminder of the first one, too.
+    harness.sent(at(11 * DAY)).await;
+    harness.expire_holds(at(14 * DAY)).await;
+    assert_eq!(remind(at(21 * DAY)).await, 0);
+    assert_eq!(remind(at(22 * DAY)).await, 1);
+    let owed = harness.verification_mail(at(22 * DAY)).await;
+    let (reminder, _) = owed.expect("a reminder");
+    assert_eq!(reminder.kind, MailKind::Reminder);
+    assert_eq!(reminder.expires_at, Some(at(25 * DAY)));
 }
 
 #[tokio::test]

@@ -566,7 +566,7 @@ impl Life {
     async fn tidy(&self) {
         let (store, now) = (&self.store, self.now);
         while store.expire_holds(now, 100).await.expect("a step").more {}
-        let remind = async || store.owe_reminders(now, 3 * DAY, 100).await;
+        let remind = async || store.owe_reminders(now, 3 * DAY, 7 * DAY, 100).await;
         while remind().await.expect("a step").more {}
         let forget = async || store.delete_expired_content(now, 20 * DAY, 100).await;
         while forget().await.expect("a step").more {}

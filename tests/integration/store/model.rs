@@ -515,7 +515,7 @@ impl Run {
             }
             Step::Tidy => {
                 while store.expire_holds(now, 100).await.expect("a step").more {}
-                let remind = async || store.owe_reminders(now, 3 * DAY, 100).await;
+                let remind = async || store.owe_reminders(now, 3 * DAY, 7 * DAY, 100).await;
                 while remind().await.expect("a step").more {}
                 let forget = async || store.delete_expired_content(now, 20 * DAY, 100).await;
                 while forget().await.expect("a step").more {}

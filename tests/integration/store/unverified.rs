@@ -139,7 +139,10 @@ async fn an_unverified_account_is_reminded_and_its_requests_expire() {
     write(&harness, "it", "1@x").await;
     write(&harness, "hr", "2@x").await;
     harness.sent(start()).await;
-    let reminded = harness.store.owe_reminders(at(12 * DAY), 3 * DAY, 10).await;
+    let reminded = harness
+        .store
+        .owe_reminders(at(12 * DAY), 3 * DAY, 7 * DAY, 10)
+        .await;
     assert_eq!(reminded.expect("a step").done, 1);
     let (verification_mail, _) = harness
         .verification_mail(at(12 * DAY))

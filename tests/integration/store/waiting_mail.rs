@@ -95,7 +95,9 @@ async fn a_person_who_asks_while_a_reminder_waits_gets_a_link() {
     let harness = Harness::open().await;
     hold(&harness, ANN, "1@x", start()).await;
     harness.sent(start()).await;
-    let reminded = harness.store.owe_reminders(at(11 * DAY), 3 * DAY, 10);
+    let reminded = harness
+        .store
+        .owe_reminders(at(11 * DAY), 3 * DAY, 7 * DAY, 10);
     assert_eq!(reminded.await.expect("a step").done, 1);
     ask(&harness, Actor::Person, at(11 * DAY)).await;
     harness.expire_holds(at(14 * DAY)).await;

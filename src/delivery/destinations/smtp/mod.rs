@@ -23,6 +23,7 @@ use crate::domain::Domain;
 use crate::outbound::pool::Pool;
 use crate::outbound::smtp::connection::{CLOSING_TIMEOUT, SmtpConnection};
 use crate::outbound::smtp::reply::{self, SmtpFault, SmtpStep};
+use crate::outbound::tcp::{Addresses, Opening};
 use crate::outbound::{AttemptOutcome, Cause, tls};
 use crate::store::StoreError;
 
@@ -54,6 +55,7 @@ pub(in crate::delivery) struct SmtpClient {
     time_limit: Timeouts,
     hello: String,
     tls: OnceCell<Arc<ClientConfig>>,
+    addresses: Addresses,
     idle: Pool<SmtpConnection>,
 }
 
@@ -75,6 +77,7 @@ impl SmtpClient {
             time_limit,
             hello: hostname.as_str().to_owned(),
             tls: OnceCell::new(),
+            addresses: Addresses::default(),
             idle: Pool::new(config.concurrency, IDLE),
         }
     }
@@ -112,23 +115,24 @@ impl SmtpClient {
     }
 
     async fn connect(&self) -> Result<SmtpConnection, Cause> {
-        let server = &self.config.server;
-        let mut connection = match server.security {
-            SmtpSecurity::None => self.open(false).await?,
-            SmtpSecurity::Tls => self.open(true).await?,
-            SmtpSecurity::StartTls => self.upgrade(self.open(false).await?).await?,
+        let mut opening = self.addresses.begin();
+        let mut connection = match self.config.server.security {
+            SmtpSecurity::None => self.open(&mut opening, false).await?,
+            SmtpSecurity::Tls => self.open(&mut opening, true).await?,
+            SmtpSecurity::StartTls => self.upgrade(self.open(&mut opening, false).await?).await?,
             SmtpSecurity::Opportunistic => {
-                let connection = self.open(false).await?;
+                let connection = self.open(&mut opening, false).await?;
                 if !connection.offers().starttls {
                     connection
                 } else if let Ok(connection) = self.upgrade(connection).await {
                     connection
                 } else {
                     // RFC 7435: with opportunistic TLS, a TLS failure does not prevent delivery.
-                    self.open(false).await?
+                    self.open(&mut opening, false).await?
                 }
             }
         };
+        opening.succeed();
         if let Some(login) = &self.config.login {
             let login = connection.login(&login.user, login.password.expose_secret());
             within(self.time_limit.command, login)
@@ -139,14 +143,18 @@ impl SmtpClient {
     }
 
     /// Connects and reads the greeting.
-    async fn open(&self, wrapped: bool) -> Result<SmtpConnection, Cause> {
+    async fn open(
+        &self,
+        session: &mut Opening<'_>,
+        wrapped: bool,
+    ) -> Result<SmtpConnection, Cause> {
         let server = &self.config.server;
         let tls = if wrapped {
             Some(self.tls().await?)
         } else {
             None
         };
-        let opening = SmtpConnection::open(&server.host, server.port, tls, &self.hello);
+        let opening = SmtpConnection::open(session, &server.host, server.port, tls, &self.hello);
         within(self.time_limit.connect, opening)
             .await
             .map_err(|fault| reply::before_mail(SmtpStep::Connect, &fault))
@@ -210,6 +218,11 @@ impl SmtpClient {
             .unwrap_or_else(|_| Err(failed(SmtpStep::Content)(SmtpFault::Silent(time_limit))))?;
         self.idle.put(connection);
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(in crate::delivery) fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// Sends QUIT and closes the idle connections.

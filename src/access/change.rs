@@ -177,20 +177,6 @@ impl AccessSettings {
         }
     }
 
-    /// Warnings about the site's settings and about each portal's, each once.
-    pub(super) fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = self.site.warnings();
-        let mut known: HashSet<_> = warnings.iter().cloned().collect();
-        for portal in self.portals.keys() {
-            for warning in self.effective(Some(portal)).warnings() {
-                if known.insert(warning.clone()) {
-                    warnings.push(warning);
-                }
-            }
-        }
-        warnings
-    }
-
     fn domains(&self, portal: Option<&PortalName>, key: Key) -> PatternList {
         match key.of(&self.effective(portal)) {
             Value::Domains(patterns) => patterns,

@@ -32,6 +32,6 @@ pub use settings::{
     Settings, Source,
 };
 pub use settings_key::{Key, KeyError, Value};
-pub use similar_domain::nearest_pattern;
+pub use similar_domain::SimilarDomains;
 pub use simulate::{Compared, Comparison, Outcome, Recorded, Shift, reads_settings};
 pub use warnings::Warning;

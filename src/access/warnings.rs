@@ -1,11 +1,12 @@
 //! Warnings about settings that are valid but probably unintended.
 
 use std::collections::HashSet;
+use std::iter::once;
 
 use super::mailbox_provider::is_mailbox_provider;
 use super::settings::{AccessSettings, Settings, Source};
 use super::settings_key::Key;
-use crate::domain::{DomainPattern, PortalName, public_suffix};
+use crate::domain::{DomainPattern, PatternList, PortalName, public_suffix};
 
 /// A valid but probably unintended setting.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
@@ -35,54 +36,134 @@ pub enum Warning {
     Overridden { key: Key, portal: PortalName },
 }
 
+/// A check of one list or of two. Portals that inherit the lists share it, so it is made once for all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum ListCheck {
+    ApprovedProviders(PatternList),
+    AllowedProviders(PatternList),
+    Covered(PatternList),
+    InBothLists {
+        allowed: PatternList,
+        approved: PatternList,
+    },
+    /// Approved or allowed patterns that are denied.
+    Denied {
+        list: PatternList,
+        denied: PatternList,
+    },
+    UnknownTopLevels(PatternList),
+}
+
+impl ListCheck {
+    fn warnings(&self) -> Vec<Warning> {
+        match self {
+            Self::ApprovedProviders(list) => {
+                warn_each(list, admits_provider, Warning::MailboxProvider)
+            }
+            Self::AllowedProviders(list) => {
+                warn_each(list, admits_provider, Warning::AllowedMailboxProvider)
+            }
+            Self::Covered(list) => {
+                let places = list.iter().enumerate();
+                let covered = places.filter_map(|(place, narrow)| {
+                    let wide = list.find_covering_other(place)?.clone();
+                    let narrow = narrow.clone();
+                    Some(Warning::Covered { narrow, wide })
+                });
+                covered.collect()
+            }
+            Self::InBothLists { allowed, approved } => {
+                let is_approved =
+                    |pattern: &DomainPattern| approved.find_covering(pattern).is_some();
+                warn_each(allowed, is_approved, Warning::InBothLists)
+            }
+            Self::Denied { list, denied } => {
+                let stopped = list.iter().filter_map(|pattern| {
+                    let denied = denied.find_covering(pattern)?.clone();
+                    let pattern = pattern.clone();
+                    Some(Warning::Denied { pattern, denied })
+                });
+                stopped.collect()
+            }
+            Self::UnknownTopLevels(list) => {
+                warn_each(list, has_unknown_top_level, Warning::UnknownTopLevel)
+            }
+        }
+    }
+}
+
+fn warn_each(
+    list: &PatternList,
+    is_bad: impl Fn(&DomainPattern) -> bool,
+    warning: fn(DomainPattern) -> Warning,
+) -> Vec<Warning> {
+    let bad = list.iter().filter(|pattern| is_bad(pattern)).cloned();
+    bad.map(warning).collect()
+}
+
+fn admits_provider(pattern: &DomainPattern) -> bool {
+    !matches!(pattern, DomainPattern::Address(_)) && is_mailbox_provider(pattern.domain())
+}
+
+fn has_unknown_top_level(pattern: &DomainPattern) -> bool {
+    !public_suffix::is_known_top_level(pattern.domain().as_str())
+}
+
 impl Settings {
     /// Warnings about these settings.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
-        let approved = &self.internal.approved_domains;
-        let allowed = &self.external.allowed_domains;
-        let denied = &self.denied;
-        let mut warnings = Vec::new();
-        let is_provider = |pattern: &&DomainPattern| {
-            !matches!(pattern, DomainPattern::Address(_)) && is_mailbox_provider(pattern.domain())
+        let checks = self.list_checks();
+        checks.iter().flat_map(ListCheck::warnings).collect()
+    }
+
+    /// All checks, in the order in which their warnings are shown.
+    fn list_checks(&self) -> [ListCheck; 11] {
+        let approved = || self.internal.approved_domains.clone();
+        let allowed = || self.external.allowed_domains.clone();
+        let denied = || self.denied.clone();
+        let is_denied = |list| ListCheck::Denied {
+            list,
+            denied: denied(),
         };
-        let providers = approved.iter().filter(is_provider).cloned();
-        warnings.extend(providers.map(Warning::MailboxProvider));
-        let providers = allowed.iter().filter(is_provider).cloned();
-        warnings.extend(providers.map(Warning::AllowedMailboxProvider));
-        for list in [approved, allowed, denied] {
-            for (place, narrow) in list.iter().enumerate() {
-                if let Some(wide) = list.find_covering_other(place) {
-                    warnings.push(Warning::Covered {
-                        narrow: narrow.clone(),
-                        wide: wide.clone(),
-                    });
-                }
-            }
-        }
-        for pattern in allowed {
-            if approved.find_covering(pattern).is_some() {
-                warnings.push(Warning::InBothLists(pattern.clone()));
-            }
-        }
-        for pattern in approved.iter().chain(allowed) {
-            if let Some(denied) = denied.find_covering(pattern) {
-                warnings.push(Warning::Denied {
-                    pattern: pattern.clone(),
-                    denied: denied.clone(),
-                });
-            }
-        }
-        for pattern in approved.iter().chain(allowed).chain(denied) {
-            if !public_suffix::is_known_top_level(pattern.domain().as_str()) {
-                warnings.push(Warning::UnknownTopLevel(pattern.clone()));
-            }
-        }
-        warnings
+        [
+            ListCheck::ApprovedProviders(approved()),
+            ListCheck::AllowedProviders(allowed()),
+            ListCheck::Covered(approved()),
+            ListCheck::Covered(allowed()),
+            ListCheck::Covered(denied()),
+            ListCheck::InBothLists {
+                allowed: allowed(),
+                approved: approved(),
+            },
+            is_denied(approved()),
+            is_denied(allowed()),
+            ListCheck::UnknownTopLevels(approved()),
+            ListCheck::UnknownTopLevels(allowed()),
+            ListCheck::UnknownTopLevels(denied()),
+        ]
     }
 }
 
 impl AccessSettings {
+    /// Warnings about the site's settings and about each portal's, each once.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        let portals = self.portals.keys();
+        let scopes = once(None).chain(portals.map(Some));
+        let mut made: Vec<ListCheck> = Vec::new();
+        let mut known = HashSet::new();
+        let mut warnings = Vec::new();
+        for check in scopes.flat_map(|portal| self.effective(portal).list_checks()) {
+            if made.contains(&check) {
+                continue;
+            }
+            let new = check.warnings().into_iter();
+            warnings.extend(new.filter(|warning| known.insert(warning.clone())));
+            made.push(check);
+        }
+        warnings
+    }
+
     /// Warnings that did not apply to `before` already, and those about the change itself.
     #[must_use]
     pub fn warnings_beside(&self, before: &Self) -> Vec<Warning> {
@@ -210,6 +291,29 @@ mod tests {
         let (without, unknown) = after.without_domains(None, &people);
         assert_eq!((without, unknown), (nothing, Vec::new()));
         // If each pattern were compared with all others, this would take minutes.
+        let limit = std::time::Duration::from_secs(30);
+        assert!(begin.elapsed() < limit, "{:?}", begin.elapsed());
+    }
+
+    #[test]
+    fn lists_that_portals_inherit_are_checked_once() {
+        let begin = std::time::Instant::now();
+        let people = (0..10_000).map(|n| format!("a{n}@corp.com"));
+        let people: Vec<_> = people.map(|text| pattern(&text)).collect();
+        let (approved, denied) = (Key::InternalApprovedDomains, Key::Denied);
+        let site = AccessSettings::default().with_domains(None, approved, &people);
+        let mut settings = site.with_domains(None, approved, &[pattern("corp.com")]);
+        for n in 0..1000 {
+            let portal = PortalName::parse(&format!("p{n}")).expect("a name");
+            let own = settings.portals.entry(portal).or_default();
+            own.external.verify = Some(true);
+        }
+        assert_eq!(settings.warnings().len(), people.len());
+        // The inherited list, and one of its own.
+        let portal = PortalName::parse("p7").expect("a name");
+        let stopped = settings.with_domains(Some(&portal), denied, &people[..5]);
+        assert_eq!(stopped.warnings().len(), people.len() + 5);
+        // If the lists were checked for each portal, this would take minutes.
         let limit = std::time::Duration::from_secs(30);
         assert!(begin.elapsed() < limit, "{:?}", begin.elapsed());
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access::nearest_pattern;
+use crate::access::SimilarDomains;
 use crate::domain::{DomainPattern, Timestamp};
 use crate::store::engine::settings_cache;
 use crate::store::rows::reason_codes::with_codes;
@@ -101,6 +101,7 @@ fn counted_domains(
 pub(crate) fn domains(tx: &Tx, since: Millis, page: &Page) -> Result<Listed<DroppedDomain>> {
     let after = RankCursor::before(page)?;
     let settings = settings_cache::newest(tx)?.settings;
+    let similar = SimilarDomains::of(&settings);
     let midnight = since.midnight_before();
     let limit = page.rows();
     let rows = limit.saturating_add(1);
@@ -123,7 +124,7 @@ pub(crate) fn domains(tx: &Tx, since: Millis, page: &Page) -> Result<Listed<Drop
             Ok(DroppedDomain {
                 messages,
                 people: tx.one(&people, &[&domain, &midnight, &MAX_LOOKED_THROUGH])?,
-                nearest: nearest_pattern(&domain, &settings).cloned(),
+                nearest: similar.nearest(&domain).cloned(),
                 domain,
             })
         })
@@ -146,6 +147,7 @@ pub(crate) fn domains_between(
     limit: usize,
 ) -> Result<Vec<DroppedDomain>> {
     let settings = settings_cache::newest(tx)?.settings;
+    let similar = SimilarDomains::of(&settings);
     let midnight = since.midnight_before();
     let top = RankCursor::top();
     let candidates = counted_domains(tx, midnight, &top, MAX_CANDIDATES, MAX_COUNTERS)?;
@@ -165,7 +167,7 @@ pub(crate) fn domains_between(
             domains.push(DroppedDomain {
                 messages,
                 people,
-                nearest: nearest_pattern(&domain, &settings).cloned(),
+                nearest: similar.nearest(&domain).cloned(),
                 domain,
             });
         }

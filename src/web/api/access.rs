@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
 
 use super::api_route::{Call, Serve};
@@ -19,7 +20,7 @@ use crate::operations::{
     AccessView, AddressVerdict, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged,
     Simulation, change_settings, compare_revisions, decide_address, input_for, list_revisions,
 };
-use crate::store::{Revision, WhatIf};
+use crate::store::{Revision, StoreError, WhatIf};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -290,7 +291,11 @@ pub(super) async fn apply(
     call: Call,
     Body(file): Body<SettingsFile>,
 ) -> Result<ApiJson<SettingsChanged>, Problem> {
-    let draft = parse_access_settings(&file.toml, Path::new("toml"))
+    let text = file.toml;
+    // Parsing a large file takes time, and async threads must not block.
+    let parsed = spawn_blocking(move || parse_access_settings(&text, Path::new("toml"))).await;
+    let draft = parsed
+        .map_err(|error| StoreError::Other(error.to_string()))?
         .map_err(|errors| Problem::new(ProblemKind::Refused, errors.to_string()))?;
     for portal in draft.portals.keys() {
         call.app.portal(Some(portal.clone()))?;

@@ -13,6 +13,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
+use tokio::task::spawn_blocking;
 
 use super::access_form::{self as form, FieldFault, Shown};
 use super::auth::{CurrentOperator, PageCall};
@@ -89,7 +90,10 @@ pub(super) async fn submit(
             .await;
     }
     let drafted = match sent.one("file") {
-        Some(_) => call.app.settings_of_file(&sent).map_err(FieldFault::from),
+        Some(_) => {
+            let parsed = call.app.settings_of_file(&sent).await?;
+            parsed.map_err(FieldFault::from)
+        }
         None => form::draft(&sent, &revision.settings, portal.as_ref()),
     };
     let draft = match drafted {
@@ -192,20 +196,27 @@ pub(super) async fn export(State(app): State<Arc<AppState>>) -> Result<Response,
 }
 
 impl AppState {
-    /// Parses the settings of a file, as the export writes it.
-    fn settings_of_file(&self, sent: &Fields) -> Result<AccessSettings, String> {
-        let text = sent.exactly("file").unwrap_or_default();
-        let draft = parse_access_settings(text, Path::new(EXPORT));
-        let draft = draft.map_err(|errors| errors.to_string())?;
+    /// Parses the settings of a file, as the export writes it. Otherwise the reason why they cannot be saved. A large
+    /// file takes time, and async threads must not block.
+    async fn settings_of_file(
+        &self,
+        sent: &Fields,
+    ) -> Result<Result<AccessSettings, String>, StoreError> {
+        let text = sent.exactly("file").unwrap_or_default().to_owned();
+        let parsed = spawn_blocking(move || parse_access_settings(&text, Path::new(EXPORT))).await;
+        let draft = match parsed.map_err(|error| StoreError::Other(error.to_string()))? {
+            Ok(draft) => draft,
+            Err(errors) => return Ok(Err(errors.to_string())),
+        };
         let config = self.config();
-        match draft
+        let unknown = draft
             .portals
             .keys()
-            .find(|name| config.public_portal(name).is_none())
-        {
+            .find(|name| config.public_portal(name).is_none());
+        Ok(match unknown {
             Some(name) => Err(format!("There is no portal {name}.")),
             None => Ok(draft),
-        }
+        })
     }
 
     /// The portal that a form or a query names.

@@ -13,7 +13,7 @@ fn unready_ports(transport: &MailTransport) -> Vec<u16> {
         panic!("{transport:?}");
     };
     let unready = server.addresses.unready();
-    unready.iter().map(|address| address.port()).collect()
+    unready.iter().map(std::net::SocketAddr::port).collect()
 }
 
 #[tokio::test]

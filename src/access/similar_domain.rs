@@ -65,6 +65,8 @@ fn changes(one: &str, other: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Overrides;
+    use crate::domain::{PatternList, PortalName};
 
     #[test]
     fn domains_of_one_organisation_or_with_a_typo_are_near() {
@@ -81,6 +83,35 @@ mod tests {
             ("exmaple.org", Some("example.org")),
             ("shop.example", None),
             ("gmail.com", None),
+        ] {
+            let found = nearest_pattern(domain, &settings).map(ToString::to_string);
+            assert_eq!(found.as_deref(), near, "{domain}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_pattern_of_the_site_and_its_portals_counts() {
+        let patterns = |names: &[&str]| -> PatternList {
+            let parse = |name: &&str| DomainPattern::parse(name).expect(name);
+            names.iter().map(parse).collect()
+        };
+        let mut own = Overrides::default();
+        own.internal.approved_domains = Some(patterns(&["example.net"]));
+        own.external.allowed_domains = Some(patterns(&["mine.example"]));
+        let portal = PortalName::parse("it").expect("a name");
+        let mut settings = AccessSettings::default();
+        settings.portals.insert(portal, own);
+        settings.site.internal.approved_domains = patterns(&["abc.org"]);
+        settings.site.external.allowed_domains = patterns(&["acme.com", "example.org"]);
+        for (domain, near) in [
+            ("abd.org", Some("abc.org")),
+            // Two changes, in a name of seven and of eight letters.
+            ("ade.org", None),
+            ("abne.com", Some("acme.com")),
+            ("exbbble.org", None),
+            // example.org has the same label.
+            ("example.net", Some("example.net")),
+            ("x.mine.example", Some("mine.example")),
         ] {
             let found = nearest_pattern(domain, &settings).map(ToString::to_string);
             assert_eq!(found.as_deref(), near, "{domain}");

@@ -211,3 +211,21 @@ async fn tidy(store: &Store, folder: &Path) -> Result<(), String> {
     .await
     .map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_by_loopback() {
+        for (listening, expected) in [
+            ("0.0.0.0", "127.0.0.1"),
+            ("::", "::1"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
+        ] {
+            let listening = listening.parse().expect("an address");
+            assert_eq!(reachable(listening).to_string(), expected);
+        }
+    }
+}

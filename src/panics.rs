@@ -45,4 +45,15 @@ mod tests {
         let text = catch_panic(waits).await.expect_err("it panics");
         assert!(text.contains("no"), "{text}");
     }
+
+    #[test]
+    fn a_panic_has_a_literal_or_a_formatted_text() {
+        let panics: [Box<dyn Any + Send>; 3] = [
+            Box::new("literal"),
+            Box::new("formatted".to_owned()),
+            Box::new(1),
+        ];
+        let texts = panics.each_ref().map(|panic| text_of(&**panic));
+        assert_eq!(texts, ["literal", "formatted", "a panic"]);
+    }
 }

@@ -113,3 +113,114 @@ impl ServerCertVerifier for AnyName {
             .supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::sign::{CertifiedKey, SingleCertAndKey};
+    use rustls::version::{TLS12, TLS13};
+    use rustls::{ClientConnection, ServerConfig, ServerConnection, SupportedProtocolVersion};
+
+    /// A certificate of `gate.corp.example`, which is its own authority, and its key.
+    struct CertificateAndKey {
+        certificate: CertificateDer<'static>,
+        key: PrivateKeyDer<'static>,
+    }
+
+    impl CertificateAndKey {
+        fn new() -> Self {
+            let name = vec!["gate.corp.example".to_owned()];
+            let made = rcgen::generate_simple_self_signed(name).expect("a certificate");
+            let key = made.signing_key.serialize_der();
+            Self {
+                certificate: made.cert.der().clone(),
+                key: PrivateKeyDer::try_from(key).expect("a key"),
+            }
+        }
+
+        fn authorities(&self) -> RootCertStore {
+            let mut roots = RootCertStore::empty();
+            roots.add(self.certificate.clone()).expect("an authority");
+            roots
+        }
+    }
+
+    /// Connects to a server with this certificate and key, by a name.
+    fn connect(
+        trust: ServerTrust,
+        name: &'static str,
+        certificate: &CertificateAndKey,
+        key: &CertificateAndKey,
+        version: &'static SupportedProtocolVersion,
+    ) -> Result<(), Error> {
+        let provider = Arc::new(ring::default_provider());
+        let key = ring::sign::any_supported_type(&key.key)?;
+        let pair = CertifiedKey::new(vec![certificate.certificate.clone()], key);
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
+        let client = trust.client_config().expect("a configuration");
+        let name = ServerName::try_from(name).expect("a name");
+        let mut client = ClientConnection::new(Arc::new(client), name)?;
+        let mut server = ServerConnection::new(Arc::new(server))?;
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut octets = Vec::new();
+            client.write_tls(&mut octets).expect("a vector");
+            let mut unread = &octets[..];
+            while !unread.is_empty() {
+                server.read_tls(&mut unread).expect("a slice");
+                server.process_new_packets()?;
+            }
+            octets.clear();
+            server.write_tls(&mut octets).expect("a vector");
+            let mut unread = &octets[..];
+            while !unread.is_empty() {
+                client.read_tls(&mut unread).expect("a slice");
+                client.process_new_packets()?;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_certificate_has_the_authority_and_the_name_that_are_required() {
+        let (own, other) = (CertificateAndKey::new(), CertificateAndKey::new());
+        let (name, alias) = ("gate.corp.example", "alias.example");
+        for version in [&TLS12, &TLS13] {
+            for (trust, server, is_trusted) in [
+                (ServerTrust::Name(own.authorities()), name, true),
+                (ServerTrust::Name(own.authorities()), alias, false),
+                (ServerTrust::Name(other.authorities()), name, false),
+                (ServerTrust::Issuer(own.authorities()), name, true),
+                (ServerTrust::Issuer(own.authorities()), alias, true),
+                (ServerTrust::Issuer(other.authorities()), name, false),
+                (ServerTrust::Issuer(other.authorities()), alias, false),
+                (ServerTrust::Anything, alias, true),
+            ] {
+                let which = format!("{trust:?} {server}");
+                let connected = connect(trust, server, &own, &own, version);
+                assert_eq!(connected.is_ok(), is_trusted, "{which}: {connected:?}");
+            }
+        }
+        let nobody = ServerTrust::Issuer(RootCertStore::empty());
+        assert!(nobody.client_config().is_err());
+    }
+
+    #[test]
+    fn a_server_without_the_key_of_its_certificate_is_refused() {
+        let (own, other) = (CertificateAndKey::new(), CertificateAndKey::new());
+        for version in [&TLS12, &TLS13] {
+            for trust in [
+                ServerTrust::Name(own.authorities()),
+                ServerTrust::Issuer(own.authorities()),
+                ServerTrust::Anything,
+            ] {
+                let which = format!("{trust:?}");
+                let connected = connect(trust, "gate.corp.example", &own, &other, version);
+                assert!(connected.is_err(), "{which}");
+            }
+        }
+    }
+}

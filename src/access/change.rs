@@ -351,4 +351,63 @@ mod tests {
         let inherit = Assignment::parse("external.verify=inherit").expect("good");
         assert!(AccessSettings::default().with(None, &[inherit]).is_err());
     }
+
+    #[test]
+    fn a_pattern_is_removed_from_whichever_list_has_it() {
+        let acme = [pattern("acme.example")];
+        for key in [
+            Key::InternalApprovedDomains,
+            Key::ExternalAllowedDomains,
+            Key::Denied,
+        ] {
+            let with = AccessSettings::default().with_domains(None, key, &acme);
+            assert_ne!(with, AccessSettings::default());
+            let (without, unknown) = with.without_domains(None, &acme);
+            assert_eq!(without, AccessSettings::default());
+            assert!(unknown.is_empty());
+        }
+    }
+
+    #[test]
+    fn another_order_and_an_empty_list_are_described_in_words() {
+        let list = |text: &str| {
+            let list = Assignment::parse(&format!("internal.approved_domains={text}"));
+            let settings = AccessSettings::default().with(None, &[list.expect("good")]);
+            settings.expect("the site's")
+        };
+        let settings = list("a.example, b.example");
+        assert_eq!(
+            describe_changes(&settings, &list("b.example, a.example")),
+            ["internal.approved_domains: reordered"]
+        );
+        let empty = Assignment::parse("internal.approved_domains=").expect("good");
+        let own = settings.with(Some(&portal()), &[empty]).expect("a portal");
+        assert_eq!(
+            describe_changes(&settings, &own),
+            ["it: internal.approved_domains: inherited → empty"]
+        );
+    }
+
+    #[test]
+    fn each_warning_about_the_site_and_its_portals_is_given_once() {
+        let settings = |settings: &AccessSettings, portal: &str, text: &str| {
+            let portal = PortalName::parse(portal).expect("a name");
+            let assignment = Assignment::parse(text).expect("good");
+            let settings = settings.with(Some(&portal), &[assignment]);
+            settings.expect("a portal")
+        };
+        let site = AccessSettings::default().with_domains(
+            None,
+            Key::InternalApprovedDomains,
+            &[pattern("gmail.com")],
+        );
+        let inherits = settings(&site, "hr", "external.verify=true");
+        let both = settings(&inherits, "it", "internal.approved_domains=outlook.com");
+        let warning = |name: &str| Warning::MailboxProvider(pattern(name));
+        assert_eq!(
+            both.warnings_for(None),
+            [warning("gmail.com"), warning("outlook.com")]
+        );
+        assert_eq!(both.warnings_for(Some(&portal())), [warning("outlook.com")]);
+    }
 }

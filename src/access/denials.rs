@@ -68,6 +68,7 @@ mod tests {
         access.site.denied = vec![of_site.pattern.clone()].into();
         assert_eq!(access.denials(&eve, [&it, &hr]), vec![of_site.clone()]);
         assert!(access.denials(&ann, [&it, &hr]).is_empty());
+        assert!(access.denials(&eve, [&canary::portal()]).is_empty());
 
         for (portal, list) in [(&hr, vec![of_hr.pattern.clone()]), (&open, Vec::new())] {
             let own = Overrides {

@@ -331,6 +331,9 @@ mod tests {
             settings.pattern_for(&domain("partner.example")),
             Some(&pattern("partner.example"))
         );
+        settings.external.allow_portal_only_accounts = false;
+        assert_eq!(settings.pattern_for(&domain("partner.example")), None);
+        settings.external.allow_portal_only_accounts = true;
         settings.internal.enabled = false;
         assert_eq!(settings.pattern_for(&domain("a.corp.example")), None);
         settings.denied = vec![pattern("ann@partner.example")].into();
@@ -338,5 +341,21 @@ mod tests {
             settings.pattern_for(&domain("partner.example")),
             Some(&pattern("ann@partner.example"))
         );
+    }
+
+    #[test]
+    fn the_settings_do_not_apply_to_a_canary() {
+        let mut access = AccessSettings::default();
+        access.site.external.verify = true;
+        let portal = canary::portal();
+        assert_eq!(access.effective(Some(&portal)), Settings::default());
+    }
+
+    #[test]
+    fn only_internal_accounts_get_the_default_groups() {
+        let mut settings = Settings::default();
+        settings.internal.default_groups = vec!["staff".to_owned()];
+        assert_eq!(settings.default_groups(AccountKind::Internal), ["staff"]);
+        assert!(settings.default_groups(AccountKind::External).is_empty());
     }
 }

@@ -102,6 +102,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::access::Overrides;
+    use crate::domain::{PatternList, PortalName};
 
     fn settings(allowed: impl IntoIterator<Item = String>) -> AccessSettings {
         let patterns = allowed.into_iter();
@@ -124,6 +126,36 @@ mod tests {
             ("exmaple.org", Some("example.org")),
             ("shop.example", None),
             ("gmail.com", None),
+        ] {
+            let found = similar.nearest(domain).map(ToString::to_string);
+            assert_eq!(found.as_deref(), near, "{domain}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_pattern_of_the_site_and_its_portals_counts() {
+        let patterns = |names: &[&str]| -> PatternList {
+            let parse = |name: &&str| DomainPattern::parse(name).expect(name);
+            names.iter().map(parse).collect()
+        };
+        let mut own = Overrides::default();
+        own.internal.approved_domains = Some(patterns(&["example.net"]));
+        own.external.allowed_domains = Some(patterns(&["mine.example"]));
+        let portal = PortalName::parse("it").expect("a name");
+        let mut settings = AccessSettings::default();
+        settings.portals.insert(portal, own);
+        settings.site.internal.approved_domains = patterns(&["abc.org"]);
+        settings.site.external.allowed_domains = patterns(&["acme.com", "example.org"]);
+        let similar = SimilarDomains::of(&settings);
+        for (domain, near) in [
+            ("abd.org", Some("abc.org")),
+            // Two changes, in a name of seven and of eight letters.
+            ("ade.org", None),
+            ("abne.com", Some("acme.com")),
+            ("exbbble.org", None),
+            // example.org has the same label.
+            ("example.net", Some("example.net")),
+            ("x.mine.example", Some("mine.example")),
         ] {
             let found = similar.nearest(domain).map(ToString::to_string);
             assert_eq!(found.as_deref(), near, "{domain}");

@@ -132,3 +132,24 @@ impl VerificationMethod {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_operator_has_a_name_an_interface_and_a_note() {
+        let olga = Actor::operator("olga", Interface::Page).with_note(Some("as asked"));
+        assert_eq!(olga.to_string(), "operator:olga");
+        assert_eq!(Actor::operator_name(&olga.to_string()), Some("olga"));
+        assert_eq!(olga.origin(), Some(Interface::Page));
+        assert_eq!(olga.note(), Some("as asked"));
+        assert_eq!(olga.with_note(None).note(), None);
+        for (actor, stored) in [(Actor::Person, "person"), (Actor::Daemon, "daemon")] {
+            assert_eq!(actor.to_string(), stored);
+            assert_eq!(Actor::operator_name(stored), None);
+            let actor = actor.with_note(Some("as asked"));
+            assert_eq!((actor.origin(), actor.note()), (None, None));
+        }
+    }
+}

@@ -331,6 +331,50 @@ mod tests {
         let address = EmailAddress::parse("it-help+42@corp.example").expect("an address");
         assert_eq!(address.detail(), Some("42"));
         assert_eq!(address.without_detail().to_string(), "it-help@corp.example");
+        for (address, detail, without) in [
+            ("ann@corp.example", None, "ann@corp.example"),
+            ("a+b+c@corp.example", Some("b+c"), "a@corp.example"),
+            (
+                "\"a..b+x\"@corp.example",
+                Some("x"),
+                "\"a..b\"@corp.example",
+            ),
+            // Nothing remains that can be a mailbox.
+            ("+x@corp.example", Some("x"), "+x@corp.example"),
+            ("\".+x\"@corp.example", Some("x"), "\".+x\"@corp.example"),
+        ] {
+            let parsed = EmailAddress::parse(address).expect(address);
+            assert_eq!(parsed.detail(), detail, "{address}");
+            assert_eq!(parsed.without_detail().to_string(), without, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_the_lengths_of_the_rfc() {
+        let label = "d".repeat(63);
+        let domain = |last: usize| format!("{label}.{label}.{}.example", "d".repeat(last));
+        let local = |length: usize| "a".repeat(length);
+        let quoted = |length: usize| format!("\"..{}\"", "a".repeat(length - 4));
+        for (local, domain, wrong) in [
+            (local(64), "corp.example".to_owned(), None),
+            (
+                local(65),
+                "corp.example".to_owned(),
+                Some(AddressError::LocalPartTooLong),
+            ),
+            (quoted(64), "corp.example".to_owned(), None),
+            (
+                quoted(65),
+                "corp.example".to_owned(),
+                Some(AddressError::LocalPartTooLong),
+            ),
+            // The domain has 189 octets, and then 190.
+            (local(64), domain(53), None),
+            (local(64), domain(54), Some(AddressError::TooLong)),
+        ] {
+            let parsed = EmailAddress::from_parts(&local, &domain);
+            assert_eq!(parsed.err(), wrong, "{local}@{domain}");
+        }
     }
 
     #[test]
@@ -352,6 +396,12 @@ mod tests {
         }
         let usable = EmailAddress::parse_stored("\"a..b\"@corp.example").expect("an address");
         assert!(usable.is_usable());
+        for (text, wrong) in [
+            ("ann", AddressError::NoDomain),
+            ("@corp.example", AddressError::NoLocalPart),
+        ] {
+            assert_eq!(EmailAddress::parse_stored(text), Err(wrong), "{text}");
+        }
     }
 
     #[test]
@@ -367,5 +417,7 @@ mod tests {
         let address = EmailAddress::parse("-oQ/tmp@evil.example").expect("an address");
         assert_eq!(address.as_argument(), "\"-oQ/tmp\"@evil.example");
         assert_eq!(EmailAddress::parse(&address.as_argument()), Ok(address));
+        let ordinary = EmailAddress::parse("ann@corp.example").expect("an address");
+        assert_eq!(ordinary.as_argument(), "ann@corp.example");
     }
 }

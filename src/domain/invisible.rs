@@ -66,8 +66,27 @@ mod tests {
             assert!(is_visible(visible), "{visible:?}");
         }
         let ignorable = ['\u{ad}', '\u{200b}', '\u{3164}', '\u{fe0f}'];
-        for invisible in ignorable.iter().chain(&BLANK) {
+        let without_meaning = [
+            '\0', '\t', ' ', '\u{7f}', '\u{85}', '\u{a0}', '\u{378}', '\u{600}', '\u{2028}',
+            '\u{2029}', '\u{e000}',
+        ];
+        let invisible = ignorable.iter().chain(&without_meaning).chain(&BLANK);
+        for invisible in invisible {
             assert!(!is_visible(&format!("a{invisible}b")), "{invisible:?}");
+            assert!(!is_visible(&format!("ä{invisible}b")), "{invisible:?}");
         }
+    }
+
+    /// The characters with the property `Bidi_Control`.
+    #[test]
+    fn there_are_twelve_bidirectional_controls() {
+        let controls = ('\0'..=char::MAX).filter(|c| is_bidi_control(*c));
+        assert_eq!(
+            controls.map(u32::from).collect::<Vec<_>>(),
+            [
+                0x61c, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067,
+                0x2068, 0x2069
+            ]
+        );
     }
 }

@@ -60,3 +60,20 @@ name!(
     /// Names an operator, for the login and the audit.
     OperatorName
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_1_to_64_letters_digits_hyphens_and_underscores() {
+        let (longest, longer) = ("x".repeat(64), "x".repeat(65));
+        for name in ["a", "A-z_9", &longest] {
+            let parsed = PortalName::parse(name);
+            assert_eq!(parsed.expect(name).as_str(), name);
+        }
+        for text in ["", "a b", "a.b", "a/b", "a\n", "ä", &longer] {
+            assert!(PortalName::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -173,7 +173,18 @@ mod tests {
             ("10.1.2.3", true),
             ("192.168.0.1", true),
             ("169.254.169.254", true),
+            ("192.0.0.1", true),
+            ("192.0.1.0", false),
+            ("192.0.2.1", true),
+            ("192.88.99.1", true),
+            ("192.88.100.0", false),
+            ("198.17.255.255", false),
             ("198.18.0.1", true),
+            ("198.19.255.255", true),
+            ("198.20.0.0", false),
+            ("198.51.100.1", true),
+            ("203.0.113.1", true),
+            ("223.255.255.255", false),
             ("224.0.0.1", true),
             ("255.255.255.255", true),
             ("2606:4700::1111", false),
@@ -188,6 +199,11 @@ mod tests {
             ("2002:7f00:1::", true),
             ("2001:db8::1", true),
             ("2001::1", true),
+            ("2001:1ff::1", true),
+            ("2001:200::1", false),
+            ("2000::1", false),
+            ("4000::1", true),
+            ("3fef::1", false),
             ("fe80::1", true),
             ("fc00::1", true),
             ("fd12:3456::1", true),
@@ -196,6 +212,22 @@ mod tests {
         ] {
             let parsed: IpAddr = address.parse().expect("an address");
             assert_eq!(is_private_address(parsed), private, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_parsed_without_its_tag_and_its_zone() {
+        for (text, address) in [
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            ("ipv6:2001:db8::1", Some("2001:db8::1")),
+            ("fe80::1%eth0", Some("fe80::1")),
+            ("IPv6:::ffff:192.0.2.1", Some("192.0.2.1")),
+            ("", None),
+            ("[192.0.2.1]", None),
+        ] {
+            let address = address.map(|text| text.parse::<IpAddr>().expect("an address"));
+            assert_eq!(parse_address(text), address, "{text}");
         }
     }
 }

@@ -148,6 +148,7 @@ mod tests {
         ] {
             assert_eq!(Password::new(text).err(), wrong, "{text}");
         }
+        assert_eq!(Password::new(&"x".repeat(1024)).err(), None);
         assert_eq!(
             Password::new(&"x".repeat(1025)).err(),
             Some(PasswordError::TooLong)

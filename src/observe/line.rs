@@ -290,4 +290,10 @@ mod tests {
             "a\\r\\nb\\u{1b}[31m\\u{202e}\\u{2028}\\u{85}\\u{0}ü"
         );
     }
+
+    #[test]
+    fn priorities_are_those_of_syslog() {
+        let levels = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG];
+        assert_eq!(levels.map(priority), [3, 4, 6, 7]);
+    }
 }

@@ -160,3 +160,95 @@ fn loss_notice(style: Style, now: Timestamp, lost: u64) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    /// A sink whose content can be read.
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("a lock").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn style(format: LogFormat, priority: bool) -> Style {
+        Style {
+            format,
+            redact: false,
+            priority,
+        }
+    }
+
+    #[test]
+    fn only_our_own_events_up_to_the_level_are_written() {
+        let sink = Sink::default();
+        let writer = BufferedStderr::start(sink.clone()).expect("a thread");
+        let how = Arc::new(RwLock::new(How {
+            style: style(LogFormat::Text, true),
+            level: Level::WARN,
+        }));
+        let lines = Lines {
+            how: Arc::clone(&how),
+            writer: writer.clone(),
+        };
+        let emit = || {
+            tracing::error!(target: "a_library", "a token");
+            events::fault("store", &"full");
+            events::canary_recovered();
+        };
+        // A second subscriber, for the reason that `events::tests::capture` gives.
+        let _another = tracing::Dispatch::new(tracing_subscriber::registry());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            emit();
+            how.write().expect("a lock").level = Level::INFO;
+            tracing::callsite::rebuild_interest_cache();
+            emit();
+        });
+        writer.flush();
+        let written = sink.0.lock().expect("a lock").clone();
+        let written = String::from_utf8(written).expect("UTF-8");
+        let found: Vec<_> = written
+            .lines()
+            .map(|line| (&line[..3], line.split(' ').nth(2)))
+            .collect();
+        let expected = [
+            ("<3>", Some("fault")),
+            ("<3>", Some("fault")),
+            ("<6>", Some("canary.recovered")),
+        ];
+        assert_eq!(found, expected, "{written}");
+    }
+
+    #[test]
+    fn the_notice_of_lost_lines_has_the_form_of_the_others() {
+        for (style, expected) in [
+            (
+                style(LogFormat::Text, false),
+                "1970-01-01T00:00:00.000Z WARN log.lost lines=7\n",
+            ),
+            (
+                style(LogFormat::Text, true),
+                "<4>1970-01-01T00:00:00.000Z WARN log.lost lines=7\n",
+            ),
+            (
+                style(LogFormat::Json, true),
+                "<4>{\"time\":\"1970-01-01T00:00:00.000Z\",\"level\":\"warn\",\
+                 \"event\":\"log.lost\",\"lines\":7}\n",
+            ),
+        ] {
+            let notice = loss_notice(style, Timestamp::UNIX_EPOCH, 7);
+            assert_eq!(notice, expected);
+        }
+    }
+}

@@ -276,6 +276,7 @@ mod tests {
         let budget = Budget::new(0, 1024);
         let mut first = budget.reservation(A);
         first.grow(1024).await;
+        assert_eq!(first.octets(), 1, "it counts as one that holds memory");
         let mut second = budget.reservation(A);
         assert!(now(second.grow(1)).is_none(), "the second must wait");
         drop(first);
@@ -306,6 +307,25 @@ mod tests {
         assert!(poll(more.as_mut()).is_none());
         greedy.pop();
         assert!(poll(more.as_mut()).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_small_message_does_not_overtake_a_large_one() {
+        let budget = Budget::new(4 * 1024, 0);
+        let mut most = budget.reservation(A);
+        most.grow(3 * 1024).await;
+        let mut reserve = budget.reservation(A);
+        reserve.grow(2 * 1024).await;
+        assert!(reserve.has_reserve);
+
+        let (mut large, mut small) = (budget.reservation(B), budget.reservation(B));
+        let mut large = std::pin::pin!(large.grow(2 * 1024));
+        assert!(poll(large.as_mut()).is_none(), "1 KiB is free");
+        let mut small = std::pin::pin!(small.grow(1024));
+        assert!(poll(small.as_mut()).is_none(), "the large one is first");
+        drop(most);
+        assert!(poll(large.as_mut()).is_some());
+        assert!(poll(small.as_mut()).is_some());
     }
 
     #[tokio::test]

@@ -212,13 +212,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let _ = timeout_at(deadline, bye).await;
     }
 
-    /// Shrinks the buffers after a large message.
+    /// Shrinks the input buffer after a large message. That of the replies never becomes large.
     fn shrink(&mut self) {
         if self.input.is_empty() && self.input.capacity() > BODY {
             self.input = Vec::new();
-        }
-        if self.replies.is_empty() && self.replies.capacity() > 2 * REPLIES {
-            self.replies = Vec::new();
         }
     }
 }
@@ -308,6 +305,32 @@ mod tests {
             assert_eq!(line.expect("a line"), Line::Whole);
             connection.reply(&Reply::Ok);
             assert!(connection.replies.len() <= REPLIES + 100);
+            assert!(connection.replies.capacity() <= 3 * REPLIES);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_still_sends_gets_the_final_reply_and_some_time() {
+        let (mut client, stream) = duplex(1000);
+        let mut connection = Connection::new(stream);
+        connection.reply(&Reply::Goodbye);
+        let linger = Duration::from_secs(5);
+        let closing = tokio::spawn(connection.close(linger));
+        let begin = Instant::now();
+        let mut said = String::new();
+        client.read_to_string(&mut said).await.expect("a pipe");
+        assert_eq!(said, "221 2.0.0 Bye\r\n");
+        assert!(begin.elapsed() < Duration::from_secs(1));
+        let sent = client.write_all(&[b'a'; 10_000]).await;
+        sent.expect("the input is read and discarded");
+        while begin.elapsed() < Duration::from_mins(1) && client.write_all(b"a").await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let took = begin.elapsed();
+        assert!(
+            (linger..=linger + Duration::from_secs(2)).contains(&took),
+            "{took:?}"
+        );
+        closing.await.expect("no panic");
     }
 }

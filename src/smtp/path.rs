@@ -57,6 +57,7 @@ mod tests {
                 "SIZE=1",
             ),
             (r#"<"a\" <"@c.example>"#, r#""a\" <"@c.example"#, ""),
+            (r"<a\>", r"a\", ""),
             ("<Postmaster>", "Postmaster", ""),
             ("<dörte@bücher.example>", "dörte@bücher.example", ""),
         ] {
@@ -71,6 +72,7 @@ mod tests {
             "a@b.example",
             "<a@b.example",
             "<a b@c.example>",
+            "<a\tb@c.example>",
             "<a@b.example>SIZE=1",
             "<<a@b.example>>",
             "<\"a@b.example>",

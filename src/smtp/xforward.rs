@@ -116,4 +116,13 @@ mod tests {
             assert_eq!(client, ForwardedClient::default(), "{argument}");
         }
     }
+
+    #[test]
+    fn a_value_has_at_most_255_octets() {
+        for (length, is_good) in [(255, true), (256, false)] {
+            let argument = format!("NAME={}", "a".repeat(length));
+            let updated = update(&mut ForwardedClient::default(), &argument);
+            assert_eq!(updated.is_ok(), is_good, "{length}");
+        }
+    }
 }

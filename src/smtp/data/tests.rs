@@ -173,6 +173,30 @@ fn capacity_doubles_up_to_the_limit_and_feeding_keeps_to_it() {
     assert_eq!(body.feed(b"b"), Progress::More);
     assert!(body.is_too_large());
     assert_eq!(body.raw.capacity(), 0, "the memory is released");
+    assert_eq!(body.capacity_for(line.len()), 0);
+}
+
+#[test]
+fn a_declared_size_is_allocated_up_to_a_bound() {
+    let bounds = Bounds {
+        message: 1 << 20,
+        header: 1 << 20,
+    };
+    for (declared, capacity) in [
+        (None, 10),
+        (Some(5), 10),
+        (Some(30_000), 30_000),
+        (Some(64 * 1024 + 1), 64 * 1024),
+        (Some(u64::MAX), 64 * 1024),
+    ] {
+        let body = Transfer::new(bounds, declared);
+        assert_eq!(body.capacity_for(10), capacity, "{declared:?}");
+    }
+    let small = Bounds {
+        message: 1000,
+        header: 1000,
+    };
+    assert_eq!(Transfer::new(small, Some(30_000)).capacity_for(10), 1000);
 }
 
 proptest! {

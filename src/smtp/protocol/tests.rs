@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{Domain, LedgerId, PortalName, RecipientRole, ReversePath};
-use crate::smtp::handler::UnknownRecipient;
+use crate::smtp::handler::{TryLater, UnknownRecipient};
 
 /// A handler with one address.
 struct Desk;
@@ -213,4 +213,27 @@ fn recipients_beyond_the_limit_do_not_count_as_errors() {
     }
     let answer = protocol.answer(b"DATA", false);
     assert_eq!(answer.reply.code(), 354);
+}
+
+#[test]
+fn only_a_stored_message_resets_the_number_of_errors() {
+    for (outcome, closes) in [
+        (DataOutcome::Stored(LedgerId::new()), false),
+        (DataOutcome::TryLater(TryLater::Internal), true),
+    ] {
+        let mut protocol = protocol();
+        Arc::make_mut(&mut protocol.settings).max_errors = 1;
+        for (line, code) in [
+            (&b"RUBBISH"[..], 500),
+            (b"HELO mta.example", 250),
+            (b"MAIL FROM:<>", 250),
+            (b"RCPT TO:<it@corp.example>", 250),
+            (b"DATA", 354),
+        ] {
+            assert_eq!(protocol.answer(line, false).reply.code(), code);
+        }
+        protocol.finish_data(outcome);
+        let answer = protocol.answer(b"RUBBISH", false);
+        assert_eq!(answer.next == Next::Close, closes, "{outcome:?}");
+    }
 }

@@ -9,9 +9,13 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::*;
+use crate::config::LogFormat;
 use crate::domain::{Domain, Envelope, LedgerId, PortalName, RecipientRole};
+use crate::observe::events::tests::capture;
 use crate::smtp::connection_slots::ConnectionSlots;
 use crate::smtp::handler::{DataOutcome, UnknownRecipient};
+use crate::smtp::settings::Tls;
+use crate::smtp::tls::server_config;
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -56,12 +60,25 @@ fn session_in_slot(
     settings: ServerSettings,
     pipe: usize,
 ) -> (DuplexStream, JoinHandle<Vec<usize>>) {
+    session_with(shared(&settings), slot, leave, settings, pipe)
+}
+
+fn shared(settings: &ServerSettings) -> Arc<Shared<Anybody>> {
+    Arc::new(Shared {
+        handler: Arc::default(),
+        budget: Budget::new(settings.memory_budget, settings.max_message_size),
+    })
+}
+
+fn session_with(
+    shared: Arc<Shared<Anybody>>,
+    slot: Slot,
+    leave: CancellationToken,
+    settings: ServerSettings,
+    pipe: usize,
+) -> (DuplexStream, JoinHandle<Vec<usize>>) {
     let (ours, theirs) = duplex(pipe);
     let task = tokio::spawn(async move {
-        let shared = Shared {
-            handler: Arc::<Anybody>::default(),
-            budget: Budget::new(settings.memory_budget, settings.max_message_size),
-        };
         let session = Session {
             shared: &shared,
             settings: Arc::new(settings),
@@ -272,6 +289,150 @@ async fn a_client_that_was_answered_is_evicted_and_told_of_a_shutdown() {
             drop(client);
             assert!(task.await.expect("no panic").is_empty());
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_message_in_transfer_is_evicted_for_memory() {
+    let stored = [ADDRESSED, b"Hi.\r\n.\r\n"].concat();
+    let discarded = [ADDRESSED, &[b'a'; 2000]].concat();
+    let in_message = [ADDRESSED, b"Hi."].concat();
+    for (sent, is_evicted) in [(stored, false), (discarded, false), (in_message, true)] {
+        let connection_slots = Arc::new(ConnectionSlots::new());
+        let take = || connection_slots.take(2, PEER).expect("a slot");
+        let (waiting, slot) = (take(), take());
+        let mut settings = settings();
+        settings.max_message_size = 1000;
+        let (mut client, task) = session_in_slot(slot, CancellationToken::new(), settings, 10_000);
+        client.write_all(&sent).await.expect("a pipe");
+        let memory = waiting.acquire_evicting(std::future::pending());
+        let waited = timeout(Duration::from_mins(1), memory).await;
+        assert!(waited.is_err());
+        client.shutdown().await.expect("a pipe");
+        let said = all(&mut client).await;
+        assert_eq!(said.contains("421 4.3.2 Idle"), is_evicted, "{said}");
+        drop(client);
+        task.await.expect("no panic");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_memory_does_not_count_as_time_of_the_client() {
+    let mut settings = settings();
+    settings.memory_budget = 0;
+    let shared = shared(&settings);
+    let mut reserve = shared.budget.reservation(PEER);
+    reserve.grow(1).await;
+    let slot = Arc::new(ConnectionSlots::new()).take(1, PEER);
+    let (mut client, task) = session_with(
+        Arc::clone(&shared),
+        slot.expect("a slot"),
+        CancellationToken::new(),
+        settings,
+        10_000,
+    );
+    client.write_all(ADDRESSED).await.expect("a pipe");
+    client.write_all(b"Hi.\r\n").await.expect("a pipe");
+    sleep(Duration::from_mins(40)).await;
+    drop(reserve);
+    sleep(Duration::from_secs(1)).await;
+    let end = client.write_all(b".\r\nQUIT\r\n").await;
+    end.expect("a pipe");
+    let said = all(&mut client).await;
+    assert!(said.ends_with("\r\n221 2.0.0 Bye\r\n"), "{said}");
+    drop(client);
+    assert_eq!(task.await.expect("no panic"), [5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_stays_incomplete_ends() {
+    let name = vec!["gate.corp.example".to_owned()];
+    let made = rcgen::generate_simple_self_signed(name).expect("a certificate");
+    let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let config = server_config(chain.as_bytes(), key.as_bytes()).expect("they match");
+    let minute = Duration::from_mins(1);
+    for (others_wait, expected) in [
+        (false, 5 * minute..6 * minute),
+        (true, minute / 6..minute / 5),
+    ] {
+        let mut settings = settings();
+        settings.tls = Some(Tls {
+            config: Arc::clone(&config),
+            required: false,
+        });
+        let connection_slots = Arc::new(ConnectionSlots::new());
+        let slot = connection_slots.take(1, PEER).expect("a slot");
+        let (mut client, task) = session_in_slot(slot, CancellationToken::new(), settings, 10_000);
+        let commands = b"EHLO mta.example\r\nSTARTTLS\r\n";
+        client.write_all(commands).await.expect("a pipe");
+        let begin = Instant::now();
+        while others_wait && connection_slots.take(1, PEER).is_none() {
+            sleep(Duration::from_secs(1)).await;
+        }
+        let said = timeout(60 * minute, all(&mut client)).await;
+        let said = said.expect("the session ends");
+        assert!(said.ends_with("220 2.0.0 Ready to start TLS\r\n"), "{said}");
+        let took = begin.elapsed();
+        assert!(expected.contains(&took), "{took:?}");
+        drop(client);
+        task.await.expect("no panic");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_counts_as_an_error() {
+    let mut settings = settings();
+    settings.max_message_size = 3;
+    settings.max_errors = 0;
+    let (mut client, task) = session(settings, 10_000);
+    client.write_all(ADDRESSED).await.expect("a pipe");
+    let rest = client.write_all(b"Hi.\r\n.\r\nNOOP\r\n").await;
+    rest.expect("a pipe");
+    let said = all(&mut client).await;
+    let last = "\r\n421 4.7.0 Too many errors, closing\r\n";
+    assert!(said.ends_with(last), "{said}");
+    drop(client);
+    assert!(task.await.expect("no panic").is_empty());
+}
+
+#[test]
+fn a_lost_connection_is_logged_in_a_transaction_only_and_a_shutdown_never() {
+    for (sent, is_shutdown, logged) in [
+        ("HELO mta.example\r\n", false, None),
+        (
+            "HELO mta.example\r\nMAIL FROM:<>\r\n",
+            false,
+            Some("421 4.4.2"),
+        ),
+        ("RUBBISH\r\n", false, Some("500 5.5.2")),
+        ("HELO mta.example\r\n", true, None),
+    ] {
+        let lines = capture(LogFormat::Text, false, || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let leave = CancellationToken::new();
+                let slot = Arc::new(ConnectionSlots::new()).take(1, PEER);
+                let slot = slot.expect("a slot");
+                let (mut client, task) = session_in_slot(slot, leave.clone(), settings(), 10_000);
+                client.write_all(sent.as_bytes()).await.expect("a pipe");
+                sleep(Duration::from_secs(1)).await;
+                if is_shutdown {
+                    leave.cancel();
+                    assert!(all(&mut client).await.contains("\r\n421 4.3.2 "));
+                }
+                drop(client);
+                task.await.expect("no panic");
+            });
+        });
+        let mut codes = lines
+            .iter()
+            .filter_map(|line| line.split_once(" code=\"")?.1.split('"').next());
+        assert_eq!(codes.next(), logged, "{sent:?}: {lines:?}");
+        assert_eq!(codes.next(), None, "{sent:?}: {lines:?}");
     }
 }
 

@@ -57,7 +57,6 @@ struct Shared {
     outages: Outages,
     /// Machines that hand mail to us, whose Received fields are trusted.
     ours: Vec<IpNet>,
-    hostname: Domain,
     /// Trusted ARC sealers.
     trusted: Vec<Domain>,
 }
@@ -76,7 +75,6 @@ impl Checker {
     pub fn new(
         settings: &config::AuthenticationConfig,
         trusted_peers: &[IpNet],
-        hostname: &Domain,
     ) -> Result<Self, CheckerError> {
         Ok(Self {
             shared: Arc::new(Shared {
@@ -85,7 +83,6 @@ impl Checker {
                 timeout: settings.timeout,
                 outages: Outages::default(),
                 ours: trusted_peers.to_vec(),
-                hostname: hostname.clone(),
                 trusted: settings.trusted_arc_sealers.clone(),
             }),
         })
@@ -161,7 +158,7 @@ impl Shared {
         let (own, others, spf, chain, unvouched) = tokio::join!(
             timeout_at(first, dns.verify_dkim(message)),
             timeout_at(first, verify_others(dns, &signed)),
-            timeout_at(first, query.ask(dns, self.hostname.as_str())),
+            timeout_at(first, query.ask(dns)),
             timeout_at(first, dns.verify_arc(message)),
             timeout_at(first, dmarc::verify(dns, message, &nobody)),
         );

@@ -18,6 +18,7 @@ mod dmarc;
 mod message;
 mod outage;
 mod own_results;
+mod policy_records;
 mod raw_fields;
 mod reason;
 mod resolver;

@@ -18,7 +18,7 @@ use super::dmarc::Vouchers;
 use super::message::{Signed, has_name};
 use super::outage::Outages;
 use super::spf::SpfQuery;
-use super::{arc, dkim, dmarc, resolver};
+use super::{arc, dkim, dmarc, key_limits, resolver};
 use crate::config;
 use crate::domain::{Domain, Envelope};
 use crate::mail::{Authentication, AuthenticationDetail, AuthenticationResult, DmarcPolicy};
@@ -156,7 +156,7 @@ impl Shared {
         // The last future prefetches the policy, so that it is in the cache when DMARC needs it. Its result stands if
         // no signature and no SPF result can change it.
         let (own, others, spf, chain, unvouched) = tokio::join!(
-            timeout_at(first, dns.verify_dkim(message)),
+            timeout_at(first, key_limits::verify_signatures(dns, message)),
             timeout_at(first, verify_others(dns, &signed)),
             timeout_at(first, query.ask(dns)),
             timeout_at(first, dns.verify_arc(message)),
@@ -225,7 +225,7 @@ async fn verify_others<'x>(
     signed: &'x Signed<'x>,
 ) -> Vec<DkimOutput<'x>> {
     match &signed.others {
-        Some(others) => dns.verify_dkim(others).await,
+        Some(others) => key_limits::verify_signatures(dns, others).await,
         None => Vec::new(),
     }
 }

@@ -137,7 +137,11 @@ async fn policy_records(
         if records.is_empty() {
             continue;
         }
-        for other in vouchers.domains().filter(|other| *other != domain) {
+        let others: Vec<&str> = vouchers
+            .domains()
+            .filter(|other| *other != domain)
+            .collect();
+        for other in others {
             records.read(other, dns).await;
         }
     }

@@ -29,7 +29,8 @@ impl PolicyRecords {
     /// Queries the records of a domain and its parents, until one ends the tree walk. `domain` is in ASCII form and
     /// lower case.
     pub(super) async fn read(&mut self, domain: &str, dns: &MessageAuthenticator) {
-        for name in walked_names(domain) {
+        let names: Vec<&str> = walked_names(domain).collect();
+        for name in names {
             let key = format!("_dmarc.{name}.").into_boxed_str();
             let answer = match self.0.get(&key) {
                 Some(known) => known.clone(),

@@ -147,14 +147,8 @@ impl<'a> SpfEvaluation<'a> {
                 .sort_by_key(|name| (!name.eq_ignore_ascii_case(domain), !is_within(name, domain)));
             validated = names.into_iter().next().unwrap_or(validated);
         }
-        let postmaster;
-        let sender = match &self.identity.mailbox {
-            Some(mailbox) => mailbox,
-            None => {
-                postmaster = format!("postmaster@{}", self.identity.domain);
-                &postmaster
-            }
-        };
+        let postmaster = format!("postmaster@{}", self.identity.domain);
+        let sender = self.identity.mailbox.as_ref().unwrap_or(&postmaster);
         Ok(spec.expand(&MacroValues {
             sender,
             domain,

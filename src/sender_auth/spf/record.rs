@@ -193,7 +193,7 @@ fn prefix_length(text: &str, longest: u8) -> Option<u8> {
     if !is_decimal || (text.starts_with('0') && text != "0") {
         return None;
     }
-    text.parse().ok().filter(|length| *length <= longest)
+    text.parse::<u8>().ok().filter(|length| *length <= longest)
 }
 
 #[cfg(test)]

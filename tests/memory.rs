@@ -478,7 +478,7 @@ fn reserved_is_enough(own: &Identity, envelope: &Envelope) {
     };
     let checker = {
         let _entered = runtime.enter();
-        Checker::new(&settings, &[], &own.hostname).expect("a checker")
+        Checker::new(&settings, &[]).expect("a checker")
     };
     let from = Domain::parse("b.example").expect("a domain");
     let one = |raw: &[u8]| {

@@ -279,7 +279,7 @@ fn checker(config: &Config) -> anyhow::Result<Option<Checker>> {
     if settings.mode == Enforcement::Off || is_mta_enough {
         return Ok(None);
     }
-    match Checker::new(settings, &config.smtp.trusted_peers, &config.hostname) {
+    match Checker::new(settings, &config.smtp.trusted_peers) {
         Ok(checker) => Ok(Some(checker)),
         // In report mode an error need not prevent the start.
         Err(error) if settings.mode == Enforcement::Report => {

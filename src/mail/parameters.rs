@@ -163,7 +163,7 @@ fn next_parameter(line: &[u8]) -> (Option<Parameter>, &[u8]) {
     } else {
         let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
         (
-            unquoted(&rest[..end]).to_vec(),
+            without_stray_quote(&rest[..end]).to_vec(),
             rest.get(end + 1..).unwrap_or_default(),
         )
     };
@@ -214,7 +214,7 @@ fn parse_quoted(text: &[u8], is_path: bool) -> (Vec<u8>, &[u8]) {
 }
 
 /// An unquoted value without the comment at its end, and without a quote there whose opening one is missing.
-fn unquoted(value: &[u8]) -> &[u8] {
+fn without_stray_quote(value: &[u8]) -> &[u8] {
     let value = without_comment(value);
     match value.strip_suffix(b"\"") {
         Some(text) if !text.contains(&b'"') => text,

@@ -18,7 +18,7 @@ use super::dmarc::Vouchers;
 use super::message::{Signed, has_name};
 use super::outage::Outages;
 use super::spf::SpfQuery;
-use super::{arc, dkim, dmarc, resolver};
+use super::{arc, dkim, dmarc, key_limits, resolver};
 use crate::config;
 use crate::domain::{Domain, Envelope};
 use crate::mail::{Authentication, AuthenticationDetail, AuthenticationResult, DmarcPolicy};
@@ -57,7 +57,6 @@ struct Shared {
     outages: Outages,
     /// Machines that hand mail to us, whose Received fields are trusted.
     ours: Vec<IpNet>,
-    hostname: Domain,
     /// Trusted ARC sealers.
     trusted: Vec<Domain>,
 }
@@ -76,7 +75,6 @@ impl Checker {
     pub fn new(
         settings: &config::AuthenticationConfig,
         trusted_peers: &[IpNet],
-        hostname: &Domain,
     ) -> Result<Self, CheckerError> {
         Ok(Self {
             shared: Arc::new(Shared {
@@ -85,7 +83,6 @@ impl Checker {
                 timeout: settings.timeout,
                 outages: Outages::default(),
                 ours: trusted_peers.to_vec(),
-                hostname: hostname.clone(),
                 trusted: settings.trusted_arc_sealers.clone(),
             }),
         })
@@ -159,9 +156,9 @@ impl Shared {
         // The last future prefetches the policy, so that it is in the cache when DMARC needs it. Its result stands if
         // no signature and no SPF result can change it.
         let (own, others, spf, chain, unvouched) = tokio::join!(
-            timeout_at(first, dns.verify_dkim(message)),
+            timeout_at(first, key_limits::verify_signatures(dns, message)),
             timeout_at(first, verify_others(dns, &signed)),
-            timeout_at(first, query.ask(dns, self.hostname.as_str())),
+            timeout_at(first, query.ask(dns)),
             timeout_at(first, dns.verify_arc(message)),
             timeout_at(first, dmarc::verify(dns, message, &nobody)),
         );
@@ -228,7 +225,7 @@ async fn verify_others<'x>(
     signed: &'x Signed<'x>,
 ) -> Vec<DkimOutput<'x>> {
     match &signed.others {
-        Some(others) => dns.verify_dkim(others).await,
+        Some(others) => key_limits::verify_signatures(dns, others).await,
         None => Vec::new(),
     }
 }

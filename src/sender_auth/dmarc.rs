@@ -5,11 +5,12 @@ use mail_auth::dmarc::Policy;
 use mail_auth::dmarc::verify::DmarcParameters;
 use mail_auth::{
     AuthenticatedMessage, DkimOutput, DkimResult, DmarcOutput, DmarcResult, MessageAuthenticator,
-    SpfOutput, SpfResult,
+    Parameters, SpfOutput, SpfResult,
 };
 
 use super::alignment::may_be_one_organisation;
 use super::own_results::property;
+use super::policy_records::PolicyRecords;
 use super::reason::{NO_ANSWER, reason};
 use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult, DmarcPolicy};
 
@@ -60,10 +61,19 @@ impl Vouchers<'_> {
 
     /// True if DMARC has the same result without them: none of them passed, or might have.
     pub(super) fn have_no_effect(&self) -> bool {
-        !matches!(self.spf.result(), SpfResult::Pass | SpfResult::TempError)
-            && !self.signatures.iter().any(|output| {
-                matches!(output.result(), DkimResult::Pass | DkimResult::TempError(_))
-            })
+        self.domains().next().is_none()
+    }
+
+    /// The domains for which one of them passed, or might have.
+    fn domains(&self) -> impl Iterator<Item = &str> {
+        let signers = self
+            .signatures
+            .iter()
+            .filter(|output| matches!(output.result(), DkimResult::Pass | DkimResult::TempError(_)))
+            .filter_map(DkimOutput::signature)
+            .map(|signature| signature.d.as_str());
+        let may_pass = matches!(self.spf.result(), SpfResult::Pass | SpfResult::TempError);
+        signers.chain(may_pass.then(|| self.spf.domain()))
     }
 }
 
@@ -102,6 +112,7 @@ pub(super) async fn verify<'x>(
     message: &'x AuthenticatedMessage<'x>,
     vouchers: &Vouchers<'x>,
 ) -> DmarcOutput {
+    let records = policy_records(dns, message, vouchers).await;
     let parameters = DmarcParameters {
         message,
         dkim_output: &vouchers.signatures,
@@ -109,7 +120,32 @@ pub(super) async fn verify<'x>(
         rfc5321_mail_from_domain: vouchers.spf.domain(),
         spf_output: &vouchers.spf,
     };
-    dns.verify_dmarc(parameters).await
+    dns.verify_dmarc(Parameters::new(parameters).with_txt_cache(&records))
+        .await
+}
+
+/// The records of the domain in From and, if it has a policy, of the domains that vouch for it.
+async fn policy_records(
+    dns: &MessageAuthenticator,
+    message: &AuthenticatedMessage<'_>,
+    vouchers: &Vouchers<'_>,
+) -> PolicyRecords {
+    let mut records = PolicyRecords::default();
+    for from in &message.from {
+        let domain = from.trim_start_matches('@');
+        records.read(domain, dns).await;
+        if records.is_empty() {
+            continue;
+        }
+        let others: Vec<&str> = vouchers
+            .domains()
+            .filter(|other| *other != domain)
+            .collect();
+        for other in others {
+            records.read(other, dns).await;
+        }
+    }
+    records
 }
 
 /// The result, and the policy of a domain that has one.

@@ -14,6 +14,7 @@ use super::alignment::may_be_one_organisation;
 use super::dkim::{MAX_SIGNATURES, finding, refusal};
 use super::dmarc::policy_domain;
 use super::raw_fields::RawFields;
+use super::signed_body::SignedBody;
 use crate::mail::{AuthenticationDetail, AuthenticationResult, mbox_lines};
 
 /// Maximum number of header lines of a verified message. Of a longer header only the top is read, for its
@@ -187,9 +188,9 @@ impl<'x> Signed<'x> {
         let hash = || {
             variants
                 .into_iter()
-                .map(|(canonicalization, algorithm)| {
-                    let hash = algorithm.hash(canonicalization.canonical_body(body, 0));
-                    (canonicalization, algorithm, 0, hash.as_ref().to_vec())
+                .map(|(form, algorithm)| {
+                    let hash = algorithm.hash(SignedBody { body, form });
+                    (form, algorithm, 0, hash.as_ref().to_vec())
                 })
                 .collect()
         };

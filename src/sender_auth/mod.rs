@@ -15,12 +15,15 @@ mod checker;
 mod client;
 mod dkim;
 mod dmarc;
+mod key_limits;
 mod message;
 mod outage;
 mod own_results;
+mod policy_records;
 mod raw_fields;
 mod reason;
 mod resolver;
+mod signed_body;
 mod spf;
 
 pub use arc::VouchedAuthor;

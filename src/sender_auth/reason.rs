@@ -15,6 +15,7 @@ pub(super) fn reason(error: &Error) -> String {
             "only part of the body is signed (l=)".to_owned()
         }
         Error::Dkim(DkimError::RevokedPublicKey) => "the key was revoked".to_owned(),
+        Error::Dkim(DkimError::UnsupportedKeyType) => "the key is not for this use".to_owned(),
         Error::Crypto(_) => "the signature does not match the message".to_owned(),
         Error::Dns(DnsError::RecordNotFound(_)) => "there is no key in DNS".to_owned(),
         Error::Dns(DnsError::Resolver(_)) => NO_ANSWER.to_owned(),

@@ -2,12 +2,15 @@
 //!
 //! Takes the client and the reverse-path. Returns a finding, and the query with its answer for DMARC.
 
+mod evaluation;
+mod macros;
+mod record;
+
 use std::net::IpAddr;
 
-use mail_auth::hickory_resolver::proto::rr::RData;
-use mail_auth::spf::verify::SpfParameters;
 use mail_auth::{MessageAuthenticator, SpfOutput, SpfResult};
 
+use self::evaluation::SpfEvaluation;
 use super::alignment::dns_name;
 use super::client::Client;
 use super::own_results::property;
@@ -43,7 +46,11 @@ impl SpfQuery {
                 address,
                 helo,
                 source,
-            } => (*address, helo.as_deref().unwrap_or_default(), *source),
+            } => (
+                address.to_canonical(),
+                helo.as_deref().unwrap_or_default(),
+                *source,
+            ),
             Client::Inside => return Self::Unknown("no client outside our own machines"),
             Client::Unreadable => {
                 return Self::Unknown("the MTA's Received field does not name the client");
@@ -82,10 +89,10 @@ impl SpfQuery {
         matches!(self, Self::Unknown(_))
     }
 
-    /// Queries DNS. `host` is our own name, for the macro that contains it.
-    pub(super) async fn ask(&self, dns: &MessageAuthenticator, host: &str) -> Option<SpfOutput> {
+    /// Queries DNS.
+    pub(super) async fn ask(&self, dns: &MessageAuthenticator) -> Option<SpfOutput> {
         match self {
-            Self::Ask(identity) => Some(identity.verify(dns, host).await),
+            Self::Ask(identity) => Some(identity.verify(dns).await),
             Self::NoDomain(_) | Self::Unknown(_) => None,
         }
     }
@@ -121,17 +128,10 @@ impl SpfQuery {
 }
 
 impl SpfIdentity {
-    async fn verify(&self, dns: &MessageAuthenticator, host: &str) -> SpfOutput {
-        if has_several_records(dns, &self.domain).await {
-            return SpfOutput::new(self.domain.clone()).with_result(SpfResult::PermError);
-        }
-        let parameters = match &self.mailbox {
-            Some(mailbox) => {
-                SpfParameters::verify_mail_from(self.address, &self.helo, host, mailbox)
-            }
-            None => SpfParameters::verify_ehlo(self.address, &self.helo, host),
-        };
-        dns.verify_spf(parameters).await
+    async fn verify(&self, dns: &MessageAuthenticator) -> SpfOutput {
+        let mut evaluation = SpfEvaluation::of(self, dns);
+        let result = evaluation.check_host(&self.domain).await;
+        SpfOutput::new(self.domain.clone()).with_result(result)
     }
 
     fn property(&self) -> (String, String) {
@@ -140,24 +140,6 @@ impl SpfIdentity {
             None => property("smtp.helo", &self.helo),
         }
     }
-}
-
-/// True if the domain has more than one SPF record, which is an error (RFC 7208 4.5); `mail-auth` takes the
-/// first. The answer is cached, so this costs no further query.
-async fn has_several_records(dns: &MessageAuthenticator, domain: &str) -> bool {
-    let Ok(answer) = dns.resolver().txt_lookup(format!("{domain}.")).await else {
-        return false;
-    };
-    let is_spf = |text: &[u8]| {
-        text.get(..6)
-            .is_some_and(|version| version.eq_ignore_ascii_case(b"v=spf1"))
-            && matches!(text.get(6), None | Some(b' '))
-    };
-    let records = answer
-        .answers()
-        .iter()
-        .filter(|record| matches!(&record.data, RData::TXT(txt) if is_spf(&txt.txt_data.concat())));
-    records.count() > 1
 }
 
 /// Maps a result to one of RFC 8601 2.7.2.

@@ -301,7 +301,7 @@ fn html_part(html: String) -> SinglePart {
 fn wrap(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 32);
     for line in text.lines() {
-        let stays_whole = line.starts_with(' ') || line.chars().any(is_wide_letter);
+        let stays_whole = line.starts_with(' ') || line.chars().any(is_wide_character);
         let mut column = 0;
         for word in words(line) {
             let width = word.trim_end().chars().count();
@@ -332,8 +332,8 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// True for letters of two columns (UAX 11), such as Chinese and Japanese ones.
-fn is_wide_letter(c: char) -> bool {
+/// True for alphabetic characters of two columns (UAX 11), such as Chinese and Japanese ones.
+fn is_wide_character(c: char) -> bool {
     c.is_alphabetic() && c.width() == Some(2)
 }
 

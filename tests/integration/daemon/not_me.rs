@@ -152,7 +152,7 @@ fn a_link_requested_after_not_me_is_one_mail_that_withdraws_it() {
     let told = mail_parser::MessageParser::default();
     let told = told.parse(verification_mail.as_bytes()).expect("a mail");
     let text = told.body_text(0).expect("a text").replace("\r\n", " ");
-    assert!(text.contains("“This was not me” was pressed"), "{text}");
+    assert!(text.contains("\"This was not me\" was pressed"), "{text}");
     wait_for_mail_to(&harness, "cat@corp.example");
     assert_eq!(
         harness.verification_mails().len(),

@@ -31,6 +31,17 @@ fn zone() -> String {
          macro.example TXT v=spf1 exists:%{{i}}.%{{l}}.list.macro.example -all\n\
          {CLIENT}.ann.list.macro.example A 127.0.0.2\n\
          under_score.example TXT v=spf1 +all\n\
+         inner.example TXT v=spf1 include:pass.example ~all\n\
+         maybe.example TXT v=spf1 ?include:inner.example -all\n\
+         never.example TXT v=spf1 -include:inner.example +all\n\
+         nested.example TXT v=spf1 include:inner.example -all\n\
+         other.example TXT v=spf1 ?include:softfail.example -all\n\
+         twice.example TXT v=spf1 include:two.example -all\n\
+         slash.example TXT v=spf1 ip4:198.51.100.1/ -all\n\
+         ipv4.example TXT v=spf1 ipv4:{CLIENT} ip4:{CLIENT} -all\n\
+         mapped.example TXT v=spf1 ip6:::/0 -all\n\
+         exists6.example TXT v=spf1 exists:host.exists6.example -all\n\
+         host.exists6.example AAAA 2001:db8::1\n\
          dead.example SERVFAIL\n\
          deep.example TXT v=spf1 include:dead.example -all\n"
     );
@@ -61,14 +72,23 @@ async fn the_record_says_which_client_may_send() {
         ("macro.example", AuthenticationResult::Pass),
         ("under_score.example", AuthenticationResult::Pass),
         ("long.example", AuthenticationResult::Pass),
+        ("nested.example", AuthenticationResult::Pass),
+        ("never.example", AuthenticationResult::Fail),
+        ("other.example", AuthenticationResult::Fail),
+        ("mapped.example", AuthenticationResult::Fail),
+        ("exists6.example", AuthenticationResult::Fail),
         ("pass6.example", AuthenticationResult::Fail),
         ("fail.example", AuthenticationResult::Fail),
         ("softfail.example", AuthenticationResult::SoftFail),
         ("neutral.example", AuthenticationResult::Neutral),
+        ("maybe.example", AuthenticationResult::Neutral),
         ("open.example", AuthenticationResult::Neutral),
         ("none.example", AuthenticationResult::None),
         ("nowhere.example", AuthenticationResult::None),
         ("two.example", AuthenticationResult::PermError),
+        ("twice.example", AuthenticationResult::PermError),
+        ("slash.example", AuthenticationResult::PermError),
+        ("ipv4.example", AuthenticationResult::PermError),
         ("wrong.example", AuthenticationResult::PermError),
         ("lost.example", AuthenticationResult::PermError),
         ("many.example", AuthenticationResult::PermError),
@@ -80,6 +100,32 @@ async fn the_record_says_which_client_may_send() {
             .check(&verification_mail("corp.example"), &from, "corp.example")
             .await;
         assert_eq!(found.spf, Some(expected), "{domain}");
+    }
+}
+
+/// The sender chooses the local part. A name that is invalid with it is one without records, not a failure of DNS, which
+/// would keep DMARC from failing.
+#[tokio::test]
+async fn a_sender_cannot_make_a_query_fail() {
+    let zone = format!("{}_dmarc.macro.example TXT v=DMARC1; p=reject\n", zone());
+    let harness = Harness::new(&zone).await;
+    for (local, expected) in [
+        ("ann".to_owned(), AuthenticationResult::Pass),
+        ("bob".to_owned(), AuthenticationResult::Fail),
+        ("a".repeat(64), AuthenticationResult::Fail),
+        ("a..b".to_owned(), AuthenticationResult::Fail),
+        (".".to_owned(), AuthenticationResult::Fail),
+    ] {
+        let mail_from = format!("{local}@macro.example");
+        let found = harness
+            .check(
+                &verification_mail("macro.example"),
+                &mail_from,
+                "macro.example",
+            )
+            .await;
+        assert_eq!(found.spf, Some(expected), "{local}");
+        assert_eq!(found.dmarc, Some(expected), "{local}");
     }
 }
 

@@ -146,8 +146,7 @@ pub fn checker(resolver: SocketAddr, timeout: Duration) -> Checker {
         trusted_arc_sealers: vec![Domain::parse("trusted.example").expect("a domain")],
     };
     let ours = ["10.0.0.0/8".parse().expect("a network")];
-    let hostname = Domain::parse("gate.corp.example").expect("a domain");
-    Checker::new(&settings, &ours, &hostname).expect("a checker")
+    Checker::new(&settings, &ours).expect("a checker")
 }
 
 pub fn details(found: &Authentication, method: AuthenticationMethod) -> Vec<&AuthenticationDetail> {

@@ -20,6 +20,9 @@ fn zone() -> String {
         ("absent.example", "p=none; np=reject"),
         ("testing.example", "p=reject; t=y"),
         ("wrong.example", "p=whatever"),
+        ("typo.example", "p=reject; adkim=relaxed; fo=1,d"),
+        ("double.example", "p=reject"),
+        ("double.example", "p=quarantine"),
     ] {
         let _ = writeln!(zone, "_dmarc.{domain} TXT v=DMARC1; {record}");
         let _ = writeln!(zone, "{domain} TXT v=spf1 ip4:{CLIENT} -all");
@@ -135,6 +138,24 @@ async fn a_policy_counts_where_nothing_vouches_for_the_domain() {
         ),
         ("nothing.example", "other.example", No, None, false),
         ("wrong.example", "other.example", PermError, None, false),
+        // A tag that cannot be read is ignored (RFC 9989 4.7).
+        (
+            "typo.example",
+            "other.example",
+            Fail,
+            Some(DmarcPolicy::Reject),
+            true,
+        ),
+        (
+            "a.b.typo.example",
+            "typo.example",
+            Pass,
+            Some(DmarcPolicy::Reject),
+            false,
+        ),
+        // Of several records none counts (RFC 9989 4.10).
+        ("double.example", "other.example", No, None, false),
+        ("a.b.double.example", "other.example", No, None, false),
     ] {
         let mail_from = format!("ann@{mail_from}");
         let found = harness

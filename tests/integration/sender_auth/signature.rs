@@ -280,6 +280,68 @@ async fn many_signatures_do_not_cause_many_queries() {
     assert!(harness.dns.asked().len() < 20, "{:?}", harness.dns.asked());
 }
 
+/// With `relaxed`, blanks at the end of a line are not signed, and empty lines at the end of the body are not (RFC 6376
+/// 3.4.4).
+#[tokio::test]
+async fn lines_of_blanks_at_the_end_of_a_body_are_not_signed() {
+    let harness = Harness::new("").await;
+    let message = verification_mail("corp.example");
+    let signature = signer("corp.example")
+        .body_canonicalization(Canonicalization::Relaxed)
+        .sign(message.as_bytes())
+        .expect("a signature");
+    let good = format!("{}{message}", signature.to_header());
+    for (raw, expected) in [
+        (
+            format!("{good}\r\n \r\n\t \r\n"),
+            AuthenticationResult::Pass,
+        ),
+        (format!("{good} \r\nx\r\n"), AuthenticationResult::Fail),
+        (
+            good.replace("bright", "bri\rght"),
+            AuthenticationResult::Fail,
+        ),
+    ] {
+        let found = harness.check(&raw, "", "corp.example").await;
+        assert_eq!(found.dkim, Some(expected), "{raw:?}");
+    }
+}
+
+/// A key may be limited to reports about TLS, for example (RFC 8460 3).
+#[tokio::test]
+async fn a_key_that_is_not_for_mail_does_not_count() {
+    let key = include_str!("../../../testdata/authentication/rsa2048.pub").trim();
+    let zone = format!(
+        "_dmarc.corp.example TXT v=DMARC1; p=reject\n\
+         mail._domainkey.corp.example TXT v=DKIM1; s=email; h=sha256; p={key}\n\
+         tls._domainkey.corp.example TXT v=DKIM1; s=tlsrpt; p={key}\n\
+         old._domainkey.corp.example TXT v=DKIM1; h=sha1; p={key}\n"
+    );
+    let harness = Harness::new(&zone).await;
+    for (selector, expected, dmarc) in [
+        ("mail", "pass: no reason", AuthenticationResult::Pass),
+        (
+            "tls",
+            "permerror: the key is not for this use",
+            AuthenticationResult::Fail,
+        ),
+        (
+            "old",
+            "permerror: the key is not for this use",
+            AuthenticationResult::Fail,
+        ),
+    ] {
+        let raw = with_selector(selector);
+        let found = harness.check(&raw, "", "corp.example").await;
+        assert_eq!(
+            said(&found, AuthenticationMethod::Dkim),
+            expected,
+            "{selector}"
+        );
+        assert_eq!(found.dmarc, Some(dmarc), "{selector}");
+    }
+}
+
 #[tokio::test]
 async fn a_key_of_fewer_than_1024_bits_does_not_count() {
     let short = include_str!("../../../testdata/authentication/rsa768.pub").trim();

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use ipnet::IpNet;
 use mail_auth::hickory_resolver::proto::rr::{Name, RData, RecordType};
 use mail_auth::{DnsError, Error, MessageAuthenticator, SpfResult};
+use tokio::time::timeout;
 
 use super::SpfIdentity;
 use super::macros::{DomainSpec, MacroValues};
@@ -17,14 +18,21 @@ use super::record::{PrefixLengths, SpfMechanism, SpfRecord, VERSION};
 /// Maximum number of terms that cause queries (RFC 7208 4.6.4).
 const MAX_LOOKUPS: usize = 10;
 
+/// Maximum number of terms whose query finds nothing (RFC 7208 4.6.4).
+const MAX_VOID_LOOKUPS: usize = 2;
+
 /// Maximum number of names of one MX or PTR query whose addresses are queried (RFC 7208 4.6.4).
 const MAX_NAMES: usize = 10;
+
+/// Maximum octets of a record. A parsed record takes up to 40 times its size in memory, and each `include` keeps one.
+const MAX_RECORD: usize = 8 * 1024;
 
 /// The evaluation of one identity.
 pub(super) struct SpfEvaluation<'a> {
     dns: &'a MessageAuthenticator,
     identity: &'a SpfIdentity,
     lookups: usize,
+    void_lookups: usize,
     /// Names of the client that lead back to its address, once they are known.
     client_names: Option<Vec<String>>,
 }
@@ -35,6 +43,7 @@ impl<'a> SpfEvaluation<'a> {
             dns,
             identity,
             lookups: 0,
+            void_lookups: 0,
             client_names: None,
         }
     }
@@ -88,6 +97,7 @@ impl<'a> SpfEvaluation<'a> {
         }
         std::str::from_utf8(&record)
             .ok()
+            .filter(|text| text.len() <= MAX_RECORD)
             .and_then(SpfRecord::parse)
             .ok_or(SpfResult::PermError)
     }
@@ -108,7 +118,8 @@ impl<'a> SpfEvaluation<'a> {
             }
             SpfMechanism::A(target, lengths) => {
                 let target = self.target(target.as_ref(), domain).await?;
-                self.has_client(&target, *lengths).await
+                let found = self.lookup_of_term(&target, self.address_type()).await?;
+                Ok(self.is_client_among(&found, *lengths))
             }
             SpfMechanism::Mx(target, lengths) => {
                 let target = self.target(target.as_ref(), domain).await?;
@@ -122,7 +133,7 @@ impl<'a> SpfEvaluation<'a> {
             // RFC 7208 5.7: A records, also for a client with IPv6.
             SpfMechanism::Exists(target) => {
                 let target = self.target(Some(target), domain).await?;
-                let found = self.lookup(&target, RecordType::A).await?;
+                let found = self.lookup_of_term(&target, RecordType::A).await?;
                 Ok(!found.is_empty())
             }
         }
@@ -148,7 +159,11 @@ impl<'a> SpfEvaluation<'a> {
             validated = names.into_iter().next().unwrap_or(validated);
         }
         let postmaster = format!("postmaster@{}", self.identity.domain);
-        let sender = self.identity.mailbox.as_ref().unwrap_or(&postmaster);
+        // RFC 7208 4.3: an empty local part is replaced, too.
+        let mailbox = self.identity.mailbox.as_ref();
+        let sender = mailbox
+            .filter(|mailbox| !mailbox.starts_with('@'))
+            .unwrap_or(&postmaster);
         Ok(spec.expand(&MacroValues {
             sender,
             domain,
@@ -168,23 +183,35 @@ impl<'a> SpfEvaluation<'a> {
 
     /// True if the name has an address in the same network as the client.
     async fn has_client(&self, name: &str, lengths: PrefixLengths) -> Result<bool, SpfResult> {
+        let found = self.lookup(name, self.address_type()).await?;
+        Ok(self.is_client_among(&found, lengths))
+    }
+
+    fn address_type(&self) -> RecordType {
+        match self.identity.address {
+            IpAddr::V4(_) => RecordType::A,
+            IpAddr::V6(_) => RecordType::AAAA,
+        }
+    }
+
+    /// True if one of these addresses is in the same network as the client.
+    fn is_client_among(&self, found: &[RData], lengths: PrefixLengths) -> bool {
         let client = self.identity.address;
-        let (kind, length) = match client {
-            IpAddr::V4(_) => (RecordType::A, lengths.v4),
-            IpAddr::V6(_) => (RecordType::AAAA, lengths.v6),
+        let length = match client {
+            IpAddr::V4(_) => lengths.v4,
+            IpAddr::V6(_) => lengths.v6,
         };
-        let found = self.lookup(name, kind).await?;
-        Ok(found.iter().filter_map(address).any(|address| {
+        found.iter().filter_map(RData::ip_addr).any(|address| {
             IpNet::new(address, length).is_ok_and(|network| network.contains(&client))
-        }))
+        })
     }
 
     async fn has_client_in_mx(
-        &self,
+        &mut self,
         target: &str,
         lengths: PrefixLengths,
     ) -> Result<bool, SpfResult> {
-        let found = self.lookup(target, RecordType::MX).await?;
+        let found = self.lookup_of_term(target, RecordType::MX).await?;
         if found.len() > MAX_NAMES {
             return Err(SpfResult::PermError);
         }
@@ -198,15 +225,24 @@ impl<'a> SpfEvaluation<'a> {
         Ok(false)
     }
 
-    /// The validated names of the client (RFC 7208 5.5). A failure to find one is not an error.
+    /// The validated names of the client (RFC 7208 5.5), without those that take longer than a query may. The owner of
+    /// the address chooses its names, so a failure to find one must not be an error.
     async fn client_names(&mut self) -> Vec<String> {
-        const WHOLE: PrefixLengths = PrefixLengths { v4: 32, v6: 128 };
         if let Some(names) = &self.client_names {
             return names.clone();
         }
+        let mut names = Vec::new();
+        let limit = self.dns.resolver().options().timeout;
+        let _ = timeout(limit, self.find_client_names(&mut names)).await;
+        self.client_names = Some(names.clone());
+        names
+    }
+
+    /// Adds the names of the client that lead back to its address.
+    async fn find_client_names(&self, names: &mut Vec<String>) {
+        const WHOLE: PrefixLengths = PrefixLengths { v4: 32, v6: 128 };
         let reverse = Name::from(self.identity.address);
         let found = self.lookup_name(reverse, RecordType::PTR).await;
-        let mut names = Vec::new();
         for data in found.unwrap_or_default().iter().take(MAX_NAMES) {
             if let RData::PTR(name) = data {
                 let name = text(&name.0);
@@ -215,8 +251,22 @@ impl<'a> SpfEvaluation<'a> {
                 }
             }
         }
-        self.client_names = Some(names.clone());
-        names
+    }
+
+    /// The records that decide a term. Counts the term if there are none.
+    async fn lookup_of_term(
+        &mut self,
+        name: &str,
+        kind: RecordType,
+    ) -> Result<Vec<RData>, SpfResult> {
+        let found = self.lookup(name, kind).await?;
+        if found.is_empty() {
+            self.void_lookups += 1;
+            if self.void_lookups > MAX_VOID_LOOKUPS {
+                return Err(SpfResult::PermError);
+            }
+        }
+        Ok(found)
     }
 
     /// The records of this type. A name that cannot be one in DNS has none (RFC 7208 4.8): the sender may have chosen
@@ -251,14 +301,6 @@ fn is_spf(text: &[u8]) -> bool {
         .is_some_and(|(version, rest)| {
             version.eq_ignore_ascii_case(VERSION.as_bytes()) && matches!(rest, [] | [b' ', ..])
         })
-}
-
-fn address(data: &RData) -> Option<IpAddr> {
-    match data {
-        RData::A(address) => Some(IpAddr::V4(address.0)),
-        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-        _ => None,
-    }
 }
 
 /// A name from DNS in lower case, without the final dot.

@@ -1,6 +1,7 @@
 //! SPF: clients that may send for a domain.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use vestibule::domain::{Envelope, ReversePath};
 use vestibule::mail::{AuthenticationMethod, AuthenticationResult};
@@ -42,6 +43,8 @@ fn zone() -> String {
          mapped.example TXT v=spf1 ip6:::/0 -all\n\
          exists6.example TXT v=spf1 exists:host.exists6.example -all\n\
          host.exists6.example AAAA 2001:db8::1\n\
+         void2.example TXT v=spf1 a:a.void2.example mx:b.void2.example ?all\n\
+         void3.example TXT v=spf1 a:a.void3.example mx exists:c.void3.example ?all\n\
          dead.example SERVFAIL\n\
          deep.example TXT v=spf1 include:dead.example -all\n"
     );
@@ -55,6 +58,11 @@ fn zone() -> String {
     let _ = writeln!(
         zone,
         "long.example TXT v=spf1{too_long_for_udp} ip4:{CLIENT} -all"
+    );
+    let larger_than_any_in_use = " a".repeat(5000);
+    let _ = writeln!(
+        zone,
+        "huge.example TXT v=spf1 ip4:{CLIENT}{larger_than_any_in_use}"
     );
     zone
 }
@@ -83,10 +91,13 @@ async fn the_record_says_which_client_may_send() {
         ("neutral.example", AuthenticationResult::Neutral),
         ("maybe.example", AuthenticationResult::Neutral),
         ("open.example", AuthenticationResult::Neutral),
+        ("void2.example", AuthenticationResult::Neutral),
         ("none.example", AuthenticationResult::None),
         ("nowhere.example", AuthenticationResult::None),
         ("two.example", AuthenticationResult::PermError),
         ("twice.example", AuthenticationResult::PermError),
+        ("void3.example", AuthenticationResult::PermError),
+        ("huge.example", AuthenticationResult::PermError),
         ("slash.example", AuthenticationResult::PermError),
         ("ipv4.example", AuthenticationResult::PermError),
         ("wrong.example", AuthenticationResult::PermError),
@@ -126,6 +137,46 @@ async fn a_sender_cannot_make_a_query_fail() {
             .await;
         assert_eq!(found.spf, Some(expected), "{local}");
         assert_eq!(found.dmarc, Some(expected), "{local}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_local_part_stands_for_postmaster() {
+    let zone = "corp.example TXT v=spf1 exists:%{l}.is.corp.example -all\n\
+                postmaster.is.corp.example A 127.0.0.2\n";
+    let harness = Harness::new(zone).await;
+    let raw = verification_mail("corp.example");
+    for envelope in [
+        envelope("@corp.example"),
+        forwarded("", CLIENT, "corp.example"),
+    ] {
+        let found = harness.check_in(&raw, &envelope, "corp.example").await;
+        assert_eq!(found.spf, Some(AuthenticationResult::Pass), "{envelope:?}");
+    }
+}
+
+/// The owner of the client's address chooses its names, and how long it takes to look them up.
+#[tokio::test]
+async fn names_of_a_client_cannot_make_a_query_fail() {
+    let zone = "ptr.example TXT v=spf1 ptr -all\n\
+                _dmarc.ptr.example TXT v=DMARC1; p=reject\n\
+                host.ptr.example A 203.0.113.9\n\
+                9.113.0.203.in-addr.arpa PTR host.ptr.example.\n\
+                10.113.0.203.in-addr.arpa PTR a.slow.example.\n\
+                10.113.0.203.in-addr.arpa PTR b.slow.example.\n\
+                10.113.0.203.in-addr.arpa PTR c.slow.example.\n\
+                slow.example SILENT\n";
+    let harness = Harness::with_timeout(zone, Duration::from_secs(6)).await;
+    for (address, expected) in [
+        ("203.0.113.9", AuthenticationResult::Pass),
+        ("203.0.113.10", AuthenticationResult::Fail),
+        ("203.0.113.11", AuthenticationResult::Fail),
+    ] {
+        let envelope = forwarded("ann@ptr.example", address, "x");
+        let raw = verification_mail("ptr.example");
+        let found = harness.check_in(&raw, &envelope, "ptr.example").await;
+        assert_eq!(found.spf, Some(expected), "{address}");
+        assert_eq!(found.dmarc, Some(expected), "{address}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
 use mail_auth::hickory_resolver::proto::op::{Message, Query, ResponseCode};
-use mail_auth::hickory_resolver::proto::rr::rdata::{A, AAAA, MX, SOA, TXT};
+use mail_auth::hickory_resolver::proto::rr::rdata::{A, AAAA, MX, PTR, SOA, TXT};
 use mail_auth::hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -34,8 +34,8 @@ struct Zone {
 }
 
 impl Dns {
-    /// `zone` has a line for each record, `NAME TYPE VALUE`. The types are TXT, A, AAAA and MX; SERVFAIL and
-    /// SILENT hold for all queries of a name and its subdomains.
+    /// `zone` has a line for each record, `NAME TYPE VALUE`. The types are TXT, A, AAAA, MX and PTR; SERVFAIL
+    /// and SILENT hold for all queries of a name and its subdomains.
     pub async fn start(zone: &str) -> Self {
         let asked = Arc::default();
         let zone = Arc::new(Zone {
@@ -88,6 +88,7 @@ fn line(line: &str) -> Option<(String, Line)> {
         "A" => RData::A(A(value.parse().expect("an address"))),
         "AAAA" => RData::AAAA(AAAA(value.parse().expect("an address"))),
         "MX" => RData::MX(MX::new(10, Name::from_str(value).expect("a name"))),
+        "PTR" => RData::PTR(PTR(Name::from_str(value).expect("a name"))),
         other => panic!("{other}"),
     };
     Some((name, Line::Data(data.record_type(), data)))

@@ -326,6 +326,11 @@ async fn a_key_that_is_not_for_mail_does_not_count() {
             AuthenticationResult::Fail,
         ),
         (
+            "t\\154s",
+            "permerror: the key is not for this use",
+            AuthenticationResult::Fail,
+        ),
+        (
             "old",
             "permerror: the key is not for this use",
             AuthenticationResult::Fail,

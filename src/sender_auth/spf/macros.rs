@@ -21,11 +21,11 @@ enum SpecPart {
     Macro(SpfMacro),
 }
 
-/// `%{`letter, transformers, delimiters`}`.
+/// `%{`symbol, transformers, delimiters`}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct SpfMacro {
     /// In lower case.
-    letter: char,
+    symbol: char,
     /// Number of labels that are kept, from the right.
     kept: usize,
     reverse: bool,
@@ -62,7 +62,7 @@ impl DomainSpec {
     /// True if the name depends on the validated name of the client.
     pub(super) fn needs_validated_name(&self) -> bool {
         let is_validated =
-            |part: &SpecPart| matches!(part, SpecPart::Macro(found) if found.letter == 'p');
+            |part: &SpecPart| matches!(part, SpecPart::Macro(found) if found.symbol == 'p');
         self.0.iter().any(is_validated)
     }
 
@@ -138,7 +138,7 @@ fn has_top_label(text: &str) -> bool {
 impl SpfMacro {
     /// Parses what is between the braces. The letters `c`, `r` and `t` are for explanations only.
     fn parse(text: &str) -> Option<Self> {
-        let letter = text.chars().next().filter(char::is_ascii_alphabetic)?;
+        let symbol = text.chars().next().filter(char::is_ascii_alphabetic)?;
         let rest = &text[1..];
         let without_digits = rest.trim_start_matches(|c: char| c.is_ascii_digit());
         let digits = &rest[..rest.len() - without_digits.len()];
@@ -151,11 +151,11 @@ impl SpfMacro {
             Some(delimiters) => (true, delimiters),
             None => (false, without_digits),
         };
-        let is_valid = "slodiphv".contains(letter.to_ascii_lowercase())
+        let is_valid = "slodiphv".contains(symbol.to_ascii_lowercase())
             && kept > 0
             && delimiters.bytes().all(|byte| DELIMITERS.contains(&byte));
         is_valid.then(|| Self {
-            letter: letter.to_ascii_lowercase(),
+            symbol: symbol.to_ascii_lowercase(),
             kept,
             reverse,
             delimiters: if delimiters.is_empty() {
@@ -164,12 +164,12 @@ impl SpfMacro {
                 delimiters
             }
             .to_owned(),
-            encode: letter.is_ascii_uppercase(),
+            encode: symbol.is_ascii_uppercase(),
         })
     }
 
     fn push_value(&self, values: &MacroValues<'_>, text: &mut String) {
-        let value = values.get(self.letter);
+        let value = values.get(self.symbol);
         let mut labels: Vec<&str> = value.split(|c: char| self.delimiters.contains(c)).collect();
         if self.reverse {
             labels.reverse();
@@ -184,14 +184,14 @@ impl SpfMacro {
 }
 
 impl MacroValues<'_> {
-    fn get(&self, letter: char) -> String {
+    fn get(&self, symbol: char) -> String {
         let (local, domain) = self.sender.rsplit_once('@').unwrap_or(("", self.sender));
-        let value = match letter {
+        let value = match symbol {
             's' => self.sender,
             'l' => local,
             'o' => domain,
             'd' => self.domain,
-            'i' => return dotted(self.address),
+            'i' => return labels_of(self.address),
             'v' if self.address.is_ipv4() => "in-addr",
             'v' => "ip6",
             'p' => self.validated,
@@ -203,7 +203,7 @@ impl MacroValues<'_> {
 }
 
 /// The address as labels: its octets, or the hexadecimal digits of IPv6.
-fn dotted(address: IpAddr) -> String {
+fn labels_of(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {

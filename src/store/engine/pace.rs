@@ -82,13 +82,13 @@ impl Pace {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60);
 
     /// A pace in a series that does not end by itself.
-    pub(in crate::store::engine) fn endless_series() -> Pace {
+    fn endless_series() -> Pace {
         Pace {
             patience: LONG,
             series: AtomicU32::new(SERIES),
@@ -121,19 +121,20 @@ pub(super) mod tests {
 
     #[test]
     fn only_a_series_is_polled() {
-        let mut polls = 0;
-        let mut poll = || {
-            polls += 1;
-            (polls == 3).then_some("value")
+        let third = |pace: &Pace| {
+            let mut polls = 0;
+            pace.poll(|| {
+                polls += 1;
+                (polls == 3).then_some("value")
+            })
         };
-        assert_eq!(Pace::default().poll(&mut poll), None);
-        assert_eq!(endless_series().poll(&mut poll), Some("value"));
-        assert_eq!(polls, 3);
+        assert_eq!(third(&Pace::default()), None);
+        assert_eq!(third(&endless_series()), Some("value"));
         let ended = Pace {
             patience: Duration::ZERO,
             ..endless_series()
         };
-        assert_eq!(ended.poll(&mut poll), None);
+        assert_eq!(third(&ended), None);
     }
 
     #[tokio::test]

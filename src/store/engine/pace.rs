@@ -85,7 +85,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     /// A pace in a series that does not end by itself.
     fn endless_series() -> Pace {

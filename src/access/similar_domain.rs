@@ -16,6 +16,7 @@ const FAR: usize = 2;
 pub struct SimilarDomains<'a>(Vec<(ComparedDomain<'a>, &'a DomainPattern)>);
 
 impl<'a> SimilarDomains<'a> {
+    /// Prepares the patterns of these settings for many comparisons.
     #[must_use]
     pub fn of(settings: &'a AccessSettings) -> Self {
         let site = &settings.site;

@@ -59,7 +59,7 @@ pub(super) async fn open(config: &Config, listeners: &Listeners) -> anyhow::Resu
 /// Answers the clients that wait on systemd's sockets after a failed start, if there are such sockets. systemd
 /// keeps them open: an MTA would wait in their backlog until a start succeeds, and each waiting client would start
 /// the daemon again at once, until systemd gives up after five starts in ten seconds and closes the sockets. A signal
-/// ends it early, so that the caller still reports the cause.
+/// to stop ends it early, so that the caller still reports the cause.
 pub async fn answer_waiting_clients(sockets: InheritedSockets, signals: &mut Signals) {
     let InheritedSockets { smtp, http, admin } = sockets;
     let pages: Vec<_> = http.into_iter().chain(admin).collect();
@@ -67,7 +67,7 @@ pub async fn answer_waiting_clients(sockets: InheritedSockets, signals: &mut Sig
         return;
     }
     let meanwhile = answer_meanwhile(smtp, pages, &[]);
-    // At the end of the time or at a signal.
+    // Both the end of the time and a signal to stop end it.
     let _ = tokio::time::timeout(ANSWERING, signals.wait_for_stop()).await;
     meanwhile.stop.cancel();
 }

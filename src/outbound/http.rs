@@ -8,9 +8,11 @@
 //! | any other | retry |
 //! | none: connection or TLS failed, timeout | retry, destination |
 //! | none: the connection broke later | retry |
+//! | none: the message could not be read to its end | retry, internal |
 //!
 //! Redirects are not followed and no proxy is used, so the address that was checked is the one that is called.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -23,6 +25,7 @@ use super::webhook_signature::{self, Signature};
 use super::{AttemptOutcome, Cause, Scope, private_network, tls};
 use crate::config::{Endpoint, HttpCredentials};
 use crate::domain::Timestamp;
+use crate::store::StoreError;
 
 /// Maximum octets of an error answer that are read for its cause.
 const MAX_ERROR_BODY: usize = 400;
@@ -75,14 +78,7 @@ impl HttpClient {
         };
         match request.send().await {
             Ok(response) => answer(response).await,
-            Err(e) => {
-                let scope = if e.is_connect() || e.is_timeout() {
-                    Scope::Destination
-                } else {
-                    Scope::Request
-                };
-                AttemptOutcome::Retry(Cause::new(&chain(&e), scope))
-            }
+            Err(error) => AttemptOutcome::Retry(cause_without_answer(&error)),
         }
     }
 
@@ -201,6 +197,23 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Timestamp> {
     Timestamp::try_from(time).ok()
 }
 
+/// The cause of a failure without an answer. If the body could not be read, this says nothing about the server.
+fn cause_without_answer(error: &reqwest::Error) -> Cause {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(unread) = cause.downcast_ref::<StoreError>() {
+            return Cause::internal(&unread.to_string());
+        }
+        source = cause.source();
+    }
+    let scope = if error.is_connect() || error.is_timeout() {
+        Scope::Destination
+    } else {
+        Scope::Request
+    };
+    Cause::new(&chain(error), scope)
+}
+
 /// An error and its causes, without the URL, which may hold a secret.
 pub(super) fn chain(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() {
@@ -210,7 +223,7 @@ pub(super) fn chain(error: &reqwest::Error) -> String {
     } else {
         "the connection broke".to_owned()
     };
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         text.push_str(": ");
         text.push_str(&cause.to_string());

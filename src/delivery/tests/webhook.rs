@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hyper::body::Bytes;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +17,10 @@ use super::*;
 use crate::config::{Endpoint, HttpCredentials, RetrySchedule, WebhookDestination, WebhookFormat};
 use crate::delivery::destinations::webhook::Webhook;
 use crate::domain::Timestamp;
+use crate::outbound::body_stream::BodyStream;
+use crate::outbound::http::{HttpClient, RequestMeta};
 use crate::outbound::webhook_signature;
+use crate::store::StoreError;
 
 #[derive(Debug, Deserialize)]
 struct Case {
@@ -347,4 +351,26 @@ async fn private_networks_are_called_only_if_allowed() {
         webhook.attempt(&outgoing()).await,
         AttemptOutcome::Delivered
     );
+}
+
+/// A failure of the store after the connection was opened is not an answer of the server.
+#[tokio::test]
+async fn a_message_that_cannot_be_read_to_its_end_says_nothing_about_the_server() {
+    let (address, _received) = server("HTTP/1.1 200 OK").await;
+    let endpoint = destination(address, WebhookFormat::Raw).endpoint;
+    let unread = || StoreError::Other("unread".to_owned());
+    let body = BodyStream::begin(2, move |sender| async move {
+        for piece in [Ok(Bytes::from_static(b"a")), Err(unread())] {
+            let _ = sender.send(piece).await;
+        }
+    });
+    let meta = RequestMeta {
+        id: "1",
+        seconds: 0,
+        content_type: "message/rfc822",
+        signature: None,
+    };
+    let client = HttpClient::new(&endpoint, 1);
+    let attempt = client.post(meta, reqwest::Body::wrap(body)).await;
+    assert_eq!(attempt, AttemptOutcome::from(unread()));
 }

@@ -39,8 +39,8 @@ const MAX_WORK: Duration = Duration::from_mins(4);
 /// that the end of the process cut off.
 const CLAIMED: SignedDuration = SignedDuration::from_mins(5);
 
-/// Maximum size of the body of a stored answer, in octets. A thousand items of a bulk action have a few mebibytes at
-/// most, but a change of the access settings lists each domain that it adds or removes, however many there are.
+/// Maximum size of the body of a stored answer, in octets. Some have no limit of their own: a change of the access
+/// settings lists each domain that it adds or removes, however many there are.
 const MAX_STORED: usize = 4 * 1024 * 1024;
 
 /// Header fields that are stored with an answer, besides its status and body.

@@ -196,8 +196,8 @@ pub(super) async fn export(State(app): State<Arc<AppState>>) -> Result<Response,
 }
 
 impl AppState {
-    /// Parses the settings of a file, as the export writes it. Otherwise the reason why they cannot be saved. A large
-    /// file takes time, and async threads must not block.
+    /// Parses the settings of a file, as the export writes it. The inner error is the reason why they cannot be saved.
+    /// Parsing a large file takes time, and async threads must not block.
     async fn settings_of_file(
         &self,
         sent: &Fields,

@@ -115,24 +115,24 @@ impl SmtpClient {
     }
 
     async fn connect(&self) -> Result<SmtpConnection, Cause> {
-        let mut opening = self.addresses.begin();
+        let mut session = self.addresses.begin();
         let mut connection = match self.config.server.security {
-            SmtpSecurity::None => self.open(&mut opening, false).await?,
-            SmtpSecurity::Tls => self.open(&mut opening, true).await?,
-            SmtpSecurity::StartTls => self.upgrade(self.open(&mut opening, false).await?).await?,
+            SmtpSecurity::None => self.open(&mut session, false).await?,
+            SmtpSecurity::Tls => self.open(&mut session, true).await?,
+            SmtpSecurity::StartTls => self.upgrade(self.open(&mut session, false).await?).await?,
             SmtpSecurity::Opportunistic => {
-                let connection = self.open(&mut opening, false).await?;
+                let connection = self.open(&mut session, false).await?;
                 if !connection.offers().starttls {
                     connection
                 } else if let Ok(connection) = self.upgrade(connection).await {
                     connection
                 } else {
                     // RFC 7435: with opportunistic TLS, a TLS failure does not prevent delivery.
-                    self.open(&mut opening, false).await?
+                    self.open(&mut session, false).await?
                 }
             }
         };
-        opening.succeed();
+        session.succeed();
         if let Some(login) = &self.config.login {
             let login = connection.login(&login.user, login.password.expose_secret());
             within(self.time_limit.command, login)

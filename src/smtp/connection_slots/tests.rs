@@ -192,7 +192,9 @@ async fn memory_comes_from_the_peer_that_holds_most_and_its_longest_idle_connect
     }
     advance(IDLE_LIMIT).await;
     for (place, slot) in [&earlier, &later, &first].into_iter().enumerate() {
-        waiting.acquire_evicting(slot.wait_for_eviction()).await;
+        let memory = waiting.acquire_evicting(slot.wait_for_eviction());
+        let evicted = tokio::time::timeout(Duration::from_mins(10), memory).await;
+        evicted.expect("an idle connection with memory is evicted");
         let all = [&earlier, &later, &first].into_iter();
         let evicted = all.filter(|slot| slot.state.evicted.is_cancelled());
         assert_eq!(evicted.count(), place + 1);

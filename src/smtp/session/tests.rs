@@ -1,9 +1,10 @@
-//! Idle clients, in paused time, and clients that send rubbish.
+//! Tests of sessions: timeouts, in paused time, messages that are not accepted, and logged ends.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+mod any_input;
+mod eviction;
 
-use proptest::prelude::*;
+use std::sync::{Mutex, PoisonError};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -95,6 +96,15 @@ fn session_with(
         sizes.clone()
     });
     (ours, task)
+}
+
+/// A runtime in paused time, for tests that have to be functions without `async`.
+fn paused_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime")
 }
 
 /// Reads everything that the session sends until it closes.
@@ -214,137 +224,6 @@ async fn a_client_that_reads_no_replies_is_disconnected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_is_evicted() {
-    let in_message = [ADDRESSED, b"Hi."].concat();
-    for said in [
-        &b""[..],
-        b"HELO mta.example\r\nMAIL FROM:<>\r\nRC",
-        &in_message,
-    ] {
-        let connection_slots = Arc::new(ConnectionSlots::new());
-        let (mut client, task) = session_in_slot(
-            connection_slots.take(1, PEER).expect("a slot"),
-            CancellationToken::new(),
-            settings(),
-            10_000,
-        );
-        client.write_all(said).await.expect("a pipe");
-        let begin = Instant::now();
-        while connection_slots.take(1, PEER).is_none() {
-            sleep(Duration::from_secs(1)).await;
-        }
-        assert!(begin.elapsed() < Duration::from_secs(12));
-        let heard = all(&mut client).await;
-        let last = "\r\n421 4.3.2 Idle or slow while others wait, closing\r\n";
-        assert!(heard.ends_with(last), "{heard}");
-        drop(client);
-        assert!(task.await.expect("no panic").is_empty());
-    }
-}
-
-/// Reads the replies that were written together.
-async fn replies(client: &mut DuplexStream) -> String {
-    let mut said = vec![0; 1000];
-    let count = client.read(&mut said).await.expect("a pipe");
-    String::from_utf8_lossy(&said[..count]).into_owned()
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_was_answered_is_evicted_and_told_of_a_shutdown() {
-    let commands = ["HELO mta.example\r\n", "MAIL FROM:<>\r\n"];
-    for (count, moment) in [(0, Duration::ZERO), (1, Duration::ZERO), (2, LAST_COMMAND)] {
-        for is_shutdown in [true, false] {
-            let connection_slots = Arc::new(ConnectionSlots::new());
-            let leave = CancellationToken::new();
-            let slot = connection_slots.take(1, PEER).expect("a slot");
-            let (mut client, task) = session_in_slot(slot, leave.clone(), settings(), 10_000);
-            assert!(replies(&mut client).await.starts_with("220 "));
-            for command in &commands[..count] {
-                client.write_all(command.as_bytes()).await.expect("a pipe");
-                assert!(replies(&mut client).await.starts_with("250 "), "{command}");
-            }
-            let end = if is_shutdown {
-                leave.cancel();
-                if moment > Duration::ZERO {
-                    // Each command of the transaction gives the client another moment.
-                    sleep(moment.saturating_sub(Duration::from_secs(1))).await;
-                    let recipient = b"RCPT TO:<it@corp.example>\r\n";
-                    client.write_all(recipient).await.expect("a pipe");
-                    assert!(replies(&mut client).await.starts_with("250 "));
-                }
-                "421 4.3.2 Shutting down, try again later\r\n"
-            } else {
-                while connection_slots.take(1, PEER).is_none() {
-                    sleep(Duration::from_secs(1)).await;
-                }
-                "421 4.3.2 Idle or slow while others wait, closing\r\n"
-            };
-            let begin = Instant::now();
-            assert_eq!(all(&mut client).await, end, "{count} commands");
-            if is_shutdown {
-                let took = begin.elapsed();
-                let most = moment + Duration::from_millis(10);
-                assert!((moment..most).contains(&took), "{count} commands: {took:?}");
-            }
-            drop(client);
-            assert!(task.await.expect("no panic").is_empty());
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn only_a_message_in_transfer_is_evicted_for_memory() {
-    let stored = [ADDRESSED, b"Hi.\r\n.\r\n"].concat();
-    let discarded = [ADDRESSED, &[b'a'; 2000]].concat();
-    let in_message = [ADDRESSED, b"Hi."].concat();
-    for (sent, is_evicted) in [(stored, false), (discarded, false), (in_message, true)] {
-        let connection_slots = Arc::new(ConnectionSlots::new());
-        let take = || connection_slots.take(2, PEER).expect("a slot");
-        let (waiting, slot) = (take(), take());
-        let mut settings = settings();
-        settings.max_message_size = 1000;
-        let (mut client, task) = session_in_slot(slot, CancellationToken::new(), settings, 10_000);
-        client.write_all(&sent).await.expect("a pipe");
-        let memory = waiting.acquire_evicting(std::future::pending());
-        let waited = timeout(Duration::from_mins(1), memory).await;
-        assert!(waited.is_err());
-        client.shutdown().await.expect("a pipe");
-        let said = all(&mut client).await;
-        assert_eq!(said.contains("421 4.3.2 Idle"), is_evicted, "{said}");
-        drop(client);
-        task.await.expect("no panic");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_wait_for_memory_does_not_count_as_time_of_the_client() {
-    let mut settings = settings();
-    settings.memory_budget = 0;
-    let shared = shared(&settings);
-    let mut reserve = shared.budget.reservation(PEER);
-    reserve.grow(1).await;
-    let slot = Arc::new(ConnectionSlots::new()).take(1, PEER);
-    let (mut client, task) = session_with(
-        Arc::clone(&shared),
-        slot.expect("a slot"),
-        CancellationToken::new(),
-        settings,
-        10_000,
-    );
-    client.write_all(ADDRESSED).await.expect("a pipe");
-    client.write_all(b"Hi.\r\n").await.expect("a pipe");
-    sleep(Duration::from_mins(40)).await;
-    drop(reserve);
-    sleep(Duration::from_secs(1)).await;
-    let end = client.write_all(b".\r\nQUIT\r\n").await;
-    end.expect("a pipe");
-    let said = all(&mut client).await;
-    assert!(said.ends_with("\r\n221 2.0.0 Bye\r\n"), "{said}");
-    drop(client);
-    assert_eq!(task.await.expect("no panic"), [5]);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_handshake_that_stays_incomplete_ends() {
     let name = vec!["gate.corp.example".to_owned()];
     let made = rcgen::generate_simple_self_signed(name).expect("a certificate");
@@ -408,12 +287,7 @@ fn a_lost_connection_is_logged_in_a_transaction_only_and_a_shutdown_never() {
         ("HELO mta.example\r\n", true, None),
     ] {
         let lines = capture(LogFormat::Text, false, || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async {
+            paused_runtime().block_on(async {
                 let leave = CancellationToken::new();
                 let slot = Arc::new(ConnectionSlots::new()).take(1, PEER);
                 let slot = slot.expect("a slot");
@@ -443,84 +317,4 @@ async fn an_incomplete_message_is_not_accepted() {
     client.write_all(b"Hi.\r\n.\r").await.expect("a pipe");
     drop(client);
     assert!(task.await.expect("no panic").is_empty());
-}
-
-#[tokio::test]
-async fn one_byte_at_a_time_both_ways() {
-    let (client, task) = session(settings(), 1);
-    let (mut read, mut write) = tokio::io::split(client);
-    let writer = tokio::spawn(async move {
-        write.write_all(ADDRESSED).await.expect("a pipe");
-        write
-            .write_all(b"..\r\n.a\r\n.\r\nQUIT\r\n")
-            .await
-            .expect("a pipe");
-        write
-    });
-    let mut said = String::new();
-    read.read_to_string(&mut said).await.expect("a pipe");
-    let codes: Vec<_> = said.lines().map(|line| &line[..3]).collect();
-    assert_eq!(codes, ["220", "250", "250", "250", "354", "250", "221"]);
-    drop((writer.await, read));
-    assert_eq!(task.await.expect("no panic"), [6]);
-}
-
-/// Pieces of dialogues, so that rubbish gets past the first line.
-fn piece() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![
-        4 => prop::sample::select(vec![
-            "EHLO a.example\r\n", "MAIL FROM:<>\r\n", "MAIL FROM:<a@b.example> SIZE=5\r\n",
-            "RCPT TO:<c@d.example>\r\n", "DATA\r\n", ".\r\n", "a\r\n", "RSET\r\n", "STARTTLS\r\n",
-            "XFORWARD NAME=a\r\n", "QUIT\r\n", "\r", "\n", ".", "\r\n.", "NOOP", "<", "\"",
-        ])
-        .prop_map(|text| text.as_bytes().to_vec()),
-        1 => prop::collection::vec(any::<u8>(), 0..40),
-        1 => (any::<u8>(), 0_usize..3000).prop_map(|(byte, count)| vec![byte; count]),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn rubbish_ends_in_well_formed_replies(
-        pieces in prop::collection::vec(piece(), 0..30),
-        cut in 1_usize..2000,
-    ) {
-        let input = pieces.concat();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        let said = runtime.block_on(async {
-            let mut settings = settings();
-            settings.max_message_size = 2000;
-            let (client, task) = session(settings, 64);
-            let (mut read, mut write) = tokio::io::split(client);
-            let writer = tokio::spawn(async move {
-                for chunk in input.chunks(cut) {
-                    if write.write_all(chunk).await.is_err() {
-                        break;
-                    }
-                }
-                // The session may have ended already.
-                let _ = write.shutdown().await;
-            });
-            let mut said = Vec::new();
-            read.read_to_end(&mut said).await.expect("a pipe");
-            writer.await.expect("no panic");
-            drop(read);
-            let sizes = task.await.expect("no panic");
-            assert!(sizes.iter().all(|size| *size <= 2000));
-            String::from_utf8(said).expect("replies are text")
-        });
-        for line in said.split_inclusive("\r\n") {
-            let line = line.strip_suffix("\r\n").expect("a reply ends in CRLF");
-            prop_assert!(line.is_ascii() && line.len() < 200, "{}", line);
-            let (code, rest) = line.split_at(3);
-            prop_assert!(matches!(code.as_bytes(), [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9']));
-            prop_assert!(rest.starts_with([' ', '-']));
-        }
-    }
 }

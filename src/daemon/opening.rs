@@ -100,7 +100,7 @@ async fn try_once(config: &Config, location: &Location) -> Result<Store, StoreEr
     let location = location.clone();
     std::thread::Builder::new()
         .name("opening".to_owned())
-        .spawn(move || drop(tell.send(Store::open(location))))
+        .spawn(move || tell.send(Store::open(location)))
         .map_err(|error| {
             StoreError::Other(format!("cannot start a thread to open the store: {error}"))
         })?;

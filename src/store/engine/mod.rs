@@ -7,7 +7,6 @@ mod idle_time;
 pub(super) mod job;
 pub(super) mod notify;
 mod overwriting;
-mod pace;
 mod prefetcher;
 mod queue;
 pub(super) mod readers;

@@ -3,7 +3,6 @@
 use tokio::sync::{mpsc, oneshot};
 
 use crate::store::engine::job::Job;
-use crate::store::engine::pace::Pace;
 
 /// Maximum number of queued operations; further callers wait for room.
 const CAPACITY: usize = 1024;
@@ -39,14 +38,9 @@ impl Queue {
 
     /// Waits for the next operation; None once the queue is closed and empty. Meanwhile, takes steps in extending the
     /// log.
-    pub(super) fn wait(
-        &mut self,
-        pace: &Pace,
-        mut extend_log: impl FnMut() -> bool,
-    ) -> Option<Box<dyn Job>> {
+    pub(super) fn wait(&mut self, mut extend_log: impl FnMut() -> bool) -> Option<Box<dyn Job>> {
         loop {
-            let polled = pace.poll(|| self.messages.try_recv().ok());
-            match polled.or_else(|| self.messages.blocking_recv())? {
+            match self.messages.blocking_recv()? {
                 // The daemon is stopping, and the log will be deleted.
                 Message::ExtendLog(reply) if reply.is_closed() => {}
                 Message::ExtendLog(reply) => drop(reply.send(extend_log())),
@@ -121,7 +115,7 @@ mod tests {
             for _ in 0..=MAX_OPERATIONS {
                 send(&sender, weight);
             }
-            let mut batch: Vec<_> = queue.wait(&Pace::default(), || false).into_iter().collect();
+            let mut batch: Vec<_> = queue.wait(|| false).into_iter().collect();
             for _ in 0..2 {
                 queue.move_into(&mut batch);
                 assert_eq!(batch.len(), limit);
@@ -139,7 +133,7 @@ mod tests {
         }
         send(&sender, 0);
         let mut steps = 0;
-        let first = queue.wait(&Pace::default(), || {
+        let first = queue.wait(|| {
             steps += 1;
             true
         });
@@ -158,7 +152,7 @@ mod tests {
         queue.move_into(&mut batch);
         assert_eq!(batch.len(), 2);
         assert!(sender.is_closed(), "it takes no more");
-        assert!(queue.wait(&Pace::default(), || false).is_none());
+        assert!(queue.wait(|| false).is_none());
         assert!(closed.try_recv().is_err(), "not answered yet");
         queue.answer_closing();
         assert_eq!(closed.try_recv(), Ok(()));

@@ -19,7 +19,6 @@ use crate::store::engine::driver::{Driver, WriterSession};
 use crate::store::engine::health::Health;
 use crate::store::engine::job::{Closure, Job, Operation, Work, job};
 use crate::store::engine::notify::{Notifier, Wakeups};
-use crate::store::engine::pace::Pace;
 use crate::store::engine::queue::{MAX_OPERATIONS, Message, Queue};
 use crate::store::engine::readers::IDLE_TIMEOUT;
 use crate::store::engine::settings_cache::SettingsCache;
@@ -38,7 +37,6 @@ pub(crate) type OwesCalls = fn(&Tx, &mut i64) -> bool;
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     queue: mpsc::Sender<Message>,
-    pace: Arc<Pace>,
     health: Arc<Health>,
 }
 
@@ -52,7 +50,6 @@ impl Writer {
     ) -> Result<Self> {
         let session = driver.open_writer(false)?;
         let (sender, queue) = Queue::new();
-        let pace = Arc::<Pace>::default();
         let thread = Thread {
             driver,
             notifier,
@@ -63,7 +60,6 @@ impl Writer {
             owes_calls,
             newest_call: 0,
             operations: 0,
-            pace: pace.clone(),
             health: health.clone(),
         };
         let ends = health.clone();
@@ -80,7 +76,6 @@ impl Writer {
             })?;
         Ok(Self {
             queue: sender,
-            pace,
             health,
         })
     }
@@ -108,8 +103,7 @@ impl Writer {
             .await
             .map_err(|_| self.closing_error())?;
         // The captured data is freed here, and not by the writer thread, which all callers share.
-        let outcome = self.pace.wait_for(answer).await;
-        let (result, _) = outcome.map_err(|_| self.closing_error())?;
+        let (result, _) = answer.await.map_err(|_| self.closing_error())?;
         result
     }
 
@@ -155,30 +149,25 @@ struct Thread {
     newest_call: i64,
     /// Operations since memory was last freed.
     operations: usize,
-    pace: Arc<Pace>,
     health: Arc<Health>,
 }
 
 impl Thread {
     fn run(mut self, mut queue: Queue) {
         let mut batch = Vec::with_capacity(MAX_OPERATIONS);
-        let pace = self.pace.clone();
         loop {
             let idle_since = Instant::now();
-            let Some(first) = queue.wait(&pace, || self.extend_log()) else {
+            let Some(first) = queue.wait(|| self.extend_log()) else {
                 break;
             };
-            let (waited, begun) = (idle_since.elapsed(), Instant::now());
-            if waited >= IDLE_TIMEOUT {
+            if idle_since.elapsed() >= IDLE_TIMEOUT {
                 self.free_memory_after_burst();
             }
             batch.push(first);
             queue.move_into(&mut batch);
-            let before = self.operations;
             while !batch.is_empty() {
                 self.commit(&mut batch, &mut queue);
             }
-            pace.record(waited, begun.elapsed(), self.operations - before);
         }
         drop(self.session);
         queue.answer_closing();

@@ -161,7 +161,7 @@ fn ends_with_a_date(text: &str) -> bool {
         .is_some_and(|(_, date)| date.chars().filter(char::is_ascii_digit).count() >= DATE)
 }
 
-/// Removes tags and the marks of gateways. True if one of them was a mark of [`MARKS`] that is not in square brackets.
+/// Removes tags and marks from the start. True if one of them was a mark of [`MARKS`] that is not in square brackets.
 fn without_tags(subject: &str) -> (&str, bool) {
     let mut rest = subject.trim();
     let mut is_marked = false;

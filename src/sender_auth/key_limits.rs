@@ -43,7 +43,8 @@ fn passed_signature<'x>(
     signatures.find(|signature| std::ptr::eq(passed, *signature))
 }
 
-/// False if the key of the signature is for other uses only. The answer is cached, so this costs no further query.
+/// False if the key of the signature is for other uses only. The answer is cached until its TTL expires, so this
+/// rarely costs a further query.
 async fn permits_mail(dns: &MessageAuthenticator, signature: &Signature) -> bool {
     // The same parser as that of `mail-auth`: an escape in a selector must not hide the key's record from us.
     let Ok(name) = Name::from_str_relaxed(signature.domain_key()) else {

@@ -240,13 +240,12 @@ impl<'a> SpfEvaluation<'a> {
 
     /// Adds the names of the client that lead back to its address.
     async fn find_client_names(&self, names: &mut Vec<String>) {
-        const WHOLE: PrefixLengths = PrefixLengths { v4: 32, v6: 128 };
         let reverse = Name::from(self.identity.address);
         let found = self.lookup_name(reverse, RecordType::PTR).await;
         for data in found.unwrap_or_default().iter().take(MAX_NAMES) {
             if let RData::PTR(name) = data {
                 let name = text(&name.0);
-                if self.has_client(&name, WHOLE).await == Ok(true) {
+                if self.has_client(&name, PrefixLengths::WHOLE).await == Ok(true) {
                     names.push(name);
                 }
             }

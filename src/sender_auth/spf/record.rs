@@ -159,6 +159,12 @@ fn domain_with_lengths(rest: &str) -> Option<(Option<DomainSpec>, PrefixLengths)
 }
 
 impl PrefixLengths {
+    /// Those of a network with one address.
+    pub(super) const WHOLE: Self = Self {
+        v4: LONGEST_V4,
+        v6: LONGEST_V6,
+    };
+
     /// Parses `/24`, `//64` and `/24//64`.
     fn parse(text: &str) -> Option<Self> {
         let (v4, v6) = match text.split_once("//") {

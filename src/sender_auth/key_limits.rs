@@ -21,12 +21,15 @@ pub(super) async fn verify_signatures<'x>(
     let mut outputs = dns.verify_dkim(message).await;
     for output in &mut outputs {
         let signature = passed_signature(output, message);
-        if let Some(signature) = signature
-            && !permits_mail(dns, signature).await
-        {
-            let error = Error::Dkim(DkimError::UnsupportedKeyType);
-            *output = DkimOutput::perm_err(error).with_signature(signature);
-        }
+        let Some(signature) = signature else {
+            continue;
+        };
+        let refused = match permits_mail(dns, signature).await {
+            Ok(true) => continue,
+            Ok(false) => DkimOutput::perm_err(Error::Dkim(DkimError::UnsupportedKeyType)),
+            Err(cause) => DkimOutput::temp_err(cause),
+        };
+        *output = refused.with_signature(signature);
     }
     outputs
 }
@@ -45,14 +48,12 @@ fn passed_signature<'x>(
 
 /// False if the key of the signature is for other uses only. The answer is cached until its TTL expires, so this
 /// rarely costs a further query.
-async fn permits_mail(dns: &MessageAuthenticator, signature: &Signature) -> bool {
+async fn permits_mail(dns: &MessageAuthenticator, signature: &Signature) -> Result<bool, Error> {
     // The same parser as that of `mail-auth`: an escape in a selector must not hide the key's record from us.
     let Ok(name) = Name::from_str_relaxed(signature.domain_key()) else {
-        return true;
+        return Ok(false);
     };
-    let Ok(answer) = dns.resolver().lookup(name, RecordType::TXT).await else {
-        return true;
-    };
+    let answer = dns.resolver().lookup(name, RecordType::TXT).await?;
     let texts = answer
         .answers()
         .iter()
@@ -62,7 +63,7 @@ async fn permits_mail(dns: &MessageAuthenticator, signature: &Signature) -> bool
         });
     // The first key is the one that verified the signature.
     let mut keys = texts.filter(|text| DomainKey::parse(text).is_ok());
-    keys.next().is_none_or(|key| is_for_mail(&key))
+    Ok(keys.next().is_some_and(|key| is_for_mail(&key)))
 }
 
 fn is_for_mail(record: &[u8]) -> bool {

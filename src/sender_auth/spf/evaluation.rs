@@ -24,7 +24,7 @@ const MAX_VOID_LOOKUPS: usize = 2;
 /// Maximum number of names of one MX or PTR query whose addresses are queried (RFC 7208 4.6.4).
 const MAX_NAMES: usize = 10;
 
-/// Maximum octets of a record. A parsed record takes up to 40 times its size in memory, and each `include` keeps one.
+/// Maximum octets of a record. Each `include` within another keeps its own.
 const MAX_RECORD: usize = 8 * 1024;
 
 /// The evaluation of one identity.
@@ -63,12 +63,12 @@ impl<'a> SpfEvaluation<'a> {
     /// An error is a result that no other term can change.
     async fn evaluate(&mut self, domain: &str) -> Result<SpfResult, SpfResult> {
         let record = self.record(domain).await?;
-        for directive in &record.directives {
-            if self.matches(&directive.mechanism, domain).await? {
+        for directive in record.directives() {
+            if self.matches(directive.mechanism, domain).await? {
                 return Ok(directive.qualifier);
             }
         }
-        let Some(target) = &record.redirect else {
+        let Some(target) = record.redirect() else {
             return Ok(SpfResult::Neutral);
         };
         let target = self.target(Some(target), domain).await?;
@@ -95,7 +95,7 @@ impl<'a> SpfEvaluation<'a> {
         if records.next().is_some() {
             return Err(SpfResult::PermError);
         }
-        std::str::from_utf8(&record)
+        String::from_utf8(record)
             .ok()
             .filter(|text| text.len() <= MAX_RECORD)
             .and_then(SpfRecord::parse)
@@ -103,7 +103,7 @@ impl<'a> SpfEvaluation<'a> {
     }
 
     /// True if the client matches the mechanism.
-    async fn matches(&mut self, mechanism: &SpfMechanism, domain: &str) -> Result<bool, SpfResult> {
+    async fn matches(&mut self, mechanism: SpfMechanism, domain: &str) -> Result<bool, SpfResult> {
         match mechanism {
             SpfMechanism::All => Ok(true),
             SpfMechanism::Network(network) => Ok(network.contains(&self.identity.address)),
@@ -117,16 +117,16 @@ impl<'a> SpfEvaluation<'a> {
                 }
             }
             SpfMechanism::A(target, lengths) => {
-                let target = self.target(target.as_ref(), domain).await?;
+                let target = self.target(target, domain).await?;
                 let found = self.lookup_of_term(&target, self.address_type()).await?;
-                Ok(self.is_client_among(&found, *lengths))
+                Ok(self.is_client_among(&found, lengths))
             }
             SpfMechanism::Mx(target, lengths) => {
-                let target = self.target(target.as_ref(), domain).await?;
-                self.has_client_in_mx(&target, *lengths).await
+                let target = self.target(target, domain).await?;
+                self.has_client_in_mx(&target, lengths).await
             }
             SpfMechanism::Ptr(target) => {
-                let target = self.target(target.as_ref(), domain).await?;
+                let target = self.target(target, domain).await?;
                 let names = self.client_names().await;
                 Ok(names.iter().any(|name| is_within(name, &target)))
             }
@@ -142,7 +142,7 @@ impl<'a> SpfEvaluation<'a> {
     /// The name that a term is about. Counts the term, which causes a query.
     async fn target(
         &mut self,
-        spec: Option<&DomainSpec>,
+        spec: Option<DomainSpec>,
         domain: &str,
     ) -> Result<String, SpfResult> {
         self.count_lookup()?;

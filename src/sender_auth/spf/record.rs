@@ -13,11 +13,11 @@ use super::macros::{DomainSpec, is_macro_string};
 /// The version that begins each record; nothing or a space follows.
 pub(super) const VERSION: &str = "v=spf1";
 
-/// A record without its explanation and unknown modifiers, which have no effect on the result.
+/// A valid record. Its terms are parsed again when they are needed: a parsed record takes many times the memory of its
+/// text, and each `include` keeps one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SpfRecord {
-    pub(super) directives: Vec<SpfDirective>,
-    pub(super) redirect: Option<DomainSpec>,
+    text: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,20 +50,16 @@ const LONGEST_V4: u8 = 32;
 const LONGEST_V6: u8 = 128;
 
 impl SpfRecord {
-    /// Parses the text of a record, which begins with the version; None if it violates the grammar.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let mut record = Self {
-            directives: Vec::new(),
-            redirect: None,
-        };
+    /// Checks the text of a record, which begins with the version; None if it violates the grammar.
+    pub(super) fn parse(text: String) -> Option<Self> {
+        let mut has_redirect = false;
         let mut has_explanation = false;
-        let terms = text.get(VERSION.len()..)?.split(' ');
-        for term in terms.filter(|term| !term.is_empty()) {
+        for term in terms(&text) {
             match modifier(term) {
-                None => record.directives.push(SpfDirective::parse(term)?),
-                Some((name, value)) if name.eq_ignore_ascii_case("redirect") => {
-                    let earlier = record.redirect.replace(DomainSpec::parse(value)?);
-                    if earlier.is_some() {
+                None => drop(SpfDirective::parse(term)?),
+                Some((name, value)) if is_redirect(name) => {
+                    DomainSpec::parse(value)?;
+                    if std::mem::replace(&mut has_redirect, true) {
                         return None;
                     }
                 }
@@ -80,8 +76,31 @@ impl SpfRecord {
                 }
             }
         }
-        Some(record)
+        Some(Self { text })
     }
+
+    /// The directives, in their order.
+    pub(super) fn directives(&self) -> impl Iterator<Item = SpfDirective> {
+        let directives = terms(&self.text).filter(|term| modifier(term).is_none());
+        directives.filter_map(SpfDirective::parse)
+    }
+
+    /// The domain whose record decides if no directive matches.
+    pub(super) fn redirect(&self) -> Option<DomainSpec> {
+        let mut modifiers = terms(&self.text).filter_map(modifier);
+        let (_, value) = modifiers.find(|(name, _)| is_redirect(name))?;
+        DomainSpec::parse(value)
+    }
+}
+
+/// The terms of a record after its version.
+fn terms(text: &str) -> impl Iterator<Item = &str> {
+    let terms = text.get(VERSION.len()..).unwrap_or_default().split(' ');
+    terms.filter(|term| !term.is_empty())
+}
+
+fn is_redirect(name: &str) -> bool {
+    name.eq_ignore_ascii_case("redirect")
 }
 
 /// Name and value of a modifier; None for a directive.
@@ -262,16 +281,17 @@ mod tests {
             (" =b", false),
             (" 1x=b", false),
         ] {
-            let record = SpfRecord::parse(&format!("{VERSION}{terms}"));
+            let record = SpfRecord::parse(format!("{VERSION}{terms}"));
             assert_eq!(record.is_some(), expected, "{terms}");
         }
     }
 
     #[test]
     fn a_directive_has_its_qualifier_and_network() {
-        let record = SpfRecord::parse("v=spf1 ~ip4:192.0.2.9/24 mx//64").expect("a record");
+        let text = "v=spf1 ~ip4:192.0.2.9/24 redirect=%{d}.b.example mx//64".to_owned();
+        let record = SpfRecord::parse(text).expect("a record");
         assert_eq!(
-            record.directives,
+            record.directives().collect::<Vec<_>>(),
             [
                 SpfDirective {
                     qualifier: SpfResult::SoftFail,
@@ -283,5 +303,6 @@ mod tests {
                 },
             ]
         );
+        assert_eq!(record.redirect(), DomainSpec::parse("%{d}.b.example"));
     }
 }

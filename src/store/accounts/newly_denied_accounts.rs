@@ -2,7 +2,6 @@
 //! addresses.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::ops::ControlFlow;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -96,13 +95,13 @@ fn find_domains(tx: &Tx, scopes: &[(Effective, Effective)]) -> Result<BTreeSet<S
         return Ok(domains);
     }
     let sql = "SELECT DISTINCT domain FROM account INDEXED BY account_domain";
-    tx.query(sql, &[], &mut |row| {
+    tx.each(sql, &[], |row| {
         let domain: String = row.get(0)?;
         let mut dots = domain.match_indices('.');
         if dots.any(|(dot, _)| parents.contains(&domain[dot + 1..])) {
             domains.insert(domain);
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(())
     })?;
     Ok(domains)
 }
@@ -111,12 +110,12 @@ fn find_domains(tx: &Tx, scopes: &[(Effective, Effective)]) -> Result<BTreeSet<S
 fn each_of_domain(tx: &Tx, domain: &str, mut visit: impl FnMut(EmailAddress)) -> Result<()> {
     let sql = "SELECT address FROM account INDEXED BY account_domain
          WHERE domain = ? AND status <> 'blocked' AND forgotten_at IS NULL";
-    tx.query(sql, &[&domain], &mut |row| {
+    tx.each(sql, &[&domain], |row| {
         let address: String = row.get(0)?;
         if let Ok(address) = EmailAddress::parse(&address) {
             visit(address);
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(())
     })
 }
 

@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 
 use super::settings::AccessSettings;
 use super::settings_key::{Key, KeyError, Value};
-use super::warnings::Warning;
 use crate::domain::{DomainPattern, PatternList, PortalName};
 
 /// One setting that differs between two states.
@@ -166,15 +165,6 @@ impl AccessSettings {
             }
         }
         changes
-    }
-
-    /// Warnings about the settings of one portal; without a portal, about those of the site and of all portals.
-    #[must_use]
-    pub fn warnings_for(&self, portal: Option<&PortalName>) -> Vec<Warning> {
-        match portal {
-            Some(_) => self.effective(portal).warnings(),
-            None => self.warnings(),
-        }
     }
 
     fn domains(&self, portal: Option<&PortalName>, key: Key) -> PatternList {
@@ -386,28 +376,5 @@ mod tests {
             describe_changes(&settings, &own),
             ["it: internal.approved_domains: inherited → empty"]
         );
-    }
-
-    #[test]
-    fn each_warning_about_the_site_and_its_portals_is_given_once() {
-        let settings = |settings: &AccessSettings, portal: &str, text: &str| {
-            let portal = PortalName::parse(portal).expect("a name");
-            let assignment = Assignment::parse(text).expect("good");
-            let settings = settings.with(Some(&portal), &[assignment]);
-            settings.expect("a portal")
-        };
-        let site = AccessSettings::default().with_domains(
-            None,
-            Key::InternalApprovedDomains,
-            &[pattern("gmail.com")],
-        );
-        let inherits = settings(&site, "hr", "external.verify=true");
-        let both = settings(&inherits, "it", "internal.approved_domains=outlook.com");
-        let warning = |name: &str| Warning::MailboxProvider(pattern(name));
-        assert_eq!(
-            both.warnings_for(None),
-            [warning("gmail.com"), warning("outlook.com")]
-        );
-        assert_eq!(both.warnings_for(Some(&portal())), [warning("outlook.com")]);
     }
 }

@@ -147,7 +147,7 @@ impl Settings {
 
 impl AccessSettings {
     /// Warnings about the site's settings and about each portal's, each once.
-    pub(super) fn warnings(&self) -> Vec<Warning> {
+    fn warnings(&self) -> Vec<Warning> {
         let portals = self.portals.keys();
         let scopes = once(None).chain(portals.map(Some));
         let mut made: Vec<ListCheck> = Vec::new();
@@ -162,6 +162,15 @@ impl AccessSettings {
             made.push(check);
         }
         warnings
+    }
+
+    /// Warnings about the settings of one portal; without a portal, about those of the site and of all portals.
+    #[must_use]
+    pub fn warnings_for(&self, portal: Option<&PortalName>) -> Vec<Warning> {
+        match portal {
+            Some(_) => self.effective(portal).warnings(),
+            None => self.warnings(),
+        }
     }
 
     /// Warnings that did not apply to `before` already, and those about the change itself.
@@ -199,6 +208,7 @@ impl AccessSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Assignment;
 
     fn pattern(text: &str) -> DomainPattern {
         DomainPattern::parse(text).expect(text)
@@ -268,6 +278,30 @@ mod tests {
                 Warning::UnknownTopLevel(pattern("intern.corp")),
             ]
         );
+    }
+
+    #[test]
+    fn each_warning_about_the_site_and_its_portals_is_given_once() {
+        let settings = |settings: &AccessSettings, portal: &str, text: &str| {
+            let portal = PortalName::parse(portal).expect("a name");
+            let assignment = Assignment::parse(text).expect("good");
+            let settings = settings.with(Some(&portal), &[assignment]);
+            settings.expect("a portal")
+        };
+        let site = AccessSettings::default().with_domains(
+            None,
+            Key::InternalApprovedDomains,
+            &[pattern("gmail.com")],
+        );
+        let inherits = settings(&site, "hr", "external.verify=true");
+        let both = settings(&inherits, "it", "internal.approved_domains=outlook.com");
+        let warning = |name: &str| Warning::MailboxProvider(pattern(name));
+        assert_eq!(
+            both.warnings_for(None),
+            [warning("gmail.com"), warning("outlook.com")]
+        );
+        let portal = PortalName::parse("it").expect("a name");
+        assert_eq!(both.warnings_for(Some(&portal)), [warning("outlook.com")]);
     }
 
     #[test]

@@ -9,8 +9,10 @@ use vestibule::config::MailLimits;
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Arrival, LanguageWish, MailOutcome, MaxDelays, Store};
 
-use super::harness::{DAY, Harness, LIMITS, address, at, mail, minutes, operator, start, token};
-use crate::database::Database;
+use super::harness::{
+    DAY, Harness, LIMITS, address, at, block_on, mail, minutes, operator, random_sequences, start,
+    token,
+};
 use crate::support::claims::{claim_mail, settle_mail};
 
 /// Shares of the total: four for the pages, four for authenticated senders, twelve for all others.
@@ -285,17 +287,13 @@ fn round() -> impl Strategy<Value = Round> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: Database::CASES, ..ProptestConfig::default() })]
+    #![proptest_config(random_sequences())]
 
     #[test]
     fn no_hour_has_more_mail_than_the_limits_wherever_the_clock_goes(
         rounds in prop::collection::vec(round(), 1..25)
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(go_through(rounds));
+        block_on(go_through(rounds));
     }
 }
 

@@ -6,6 +6,7 @@ use crate::database::Database;
 use crate::support::arrival;
 use crate::support::claims::{claim_deliveries, claim_mail, settle_delivery, settle_mail};
 use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::ProptestConfig;
 use vestibule::access::AccessSettings;
 use vestibule::config::{MailLimits, Quota};
 use vestibule::domain::{
@@ -34,6 +35,26 @@ pub const DAY: Duration = Duration::from_hours(24);
 pub struct Harness {
     pub store: Store,
     pub database: Database,
+}
+
+/// Configuration of a test of random sequences. The variable `PROPTEST_CASES` replaces their number.
+pub fn random_sequences() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok();
+    ProptestConfig {
+        cases: cases
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(Database::CASES),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+/// Runs one case of such a test in a runtime of its own.
+pub fn block_on(case: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(case);
 }
 
 /// The start time of every test, plus a duration.

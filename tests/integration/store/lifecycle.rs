@@ -24,7 +24,8 @@ use vestibule::store::{
 };
 
 use super::harness::{
-    DAY, Harness, LIMITS, address, at, mail, operator, portal, settings, to, token,
+    DAY, Harness, LIMITS, address, at, block_on, mail, operator, portal, random_sequences,
+    settings, to, token,
 };
 use super::model::{PEOPLE, QUOTA};
 use super::reference_model::DENIED;
@@ -729,21 +730,13 @@ impl Life {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(Database::CASES),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(random_sequences())]
 
     #[test]
     fn no_order_of_operations_loses_a_request_or_touches_another_person(
         operations in prop::collection::vec(operation(), 1..80)
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
+        block_on(async {
             let mut life = Life::begin().await;
             for operation in operations {
                 life.follow(operation).await;

@@ -18,11 +18,11 @@ use vestibule::store::{
 };
 
 use super::harness::{
-    DAY, Harness, LIMITS, address, at, mail, operator, portal, settings, to, token,
+    DAY, Harness, LIMITS, address, at, block_on, mail, operator, portal, random_sequences,
+    settings, to, token,
 };
 use super::holders::{Holders, Workers};
 use super::reference_model::{DENIED, Dmarc, Key, Model, Settings};
-use crate::database::Database;
 use crate::support::claims::{claim_mail, settle_delivery, settle_mail};
 
 pub const PEOPLE: [&str; 4] = [
@@ -731,19 +731,11 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(Database::CASES),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(random_sequences())]
 
     #[test]
     fn no_order_of_events_breaks_a_promise(steps in prop::collection::vec(step(), 1..80)) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
+        block_on(async {
             let mut run = Run::new().await;
             for step in steps {
                 let name = format!("{step:?}");

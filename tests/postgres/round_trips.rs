@@ -55,6 +55,17 @@ fn messages(senders: usize, count: usize, batch: &str) -> Vec<(String, String)> 
     (0..count).map(message).collect()
 }
 
+/// A store behind a proxy, with this number of messages of one sender.
+async fn open_with(count: usize) -> (Schema, Proxy, Store) {
+    let schema = server().schema();
+    let proxy = Proxy::start(server().folder.clone());
+    let store = open_seeded(&proxy.url(&schema.name)).await;
+    for (from, id) in messages(1, count, "known") {
+        accept(&store, &from, &id).await.expect("accepted");
+    }
+    (schema, proxy, store)
+}
+
 /// Round trips of a transaction: it begins, runs all queries of its messages, writes everything, and commits.
 const OF_A_TRANSACTION: usize = 4;
 
@@ -168,12 +179,7 @@ async fn the_rows_of_a_batch_are_inserted_by_few_statements() {
 
 #[tokio::test]
 async fn a_run_is_settled_in_as_many_round_trips_as_a_request() {
-    let schema = server().schema();
-    let proxy = Proxy::start(server().folder.clone());
-    let store = open_seeded(&proxy.url(&schema.name)).await;
-    for (from, id) in messages(1, 122, "run") {
-        accept(&store, &from, &id).await.expect("accepted");
-    }
+    let (schema, proxy, store) = open_with(122).await;
     let desk = DestinationName::parse("desk").expect("a name");
     let portals = [PortalName::parse("it").expect("a name")];
     let now = Timestamp::now();
@@ -212,12 +218,7 @@ async fn a_run_is_settled_in_as_many_round_trips_as_a_request() {
 /// A list that is saved has up to ten thousand requests.
 #[tokio::test]
 async fn a_list_of_requests_takes_few_round_trips() {
-    let schema = server().schema();
-    let proxy = Proxy::start(server().folder.clone());
-    let store = open_seeded(&proxy.url(&schema.name)).await;
-    for (from, id) in messages(1, 60, "listed") {
-        accept(&store, &from, &id).await.expect("accepted");
-    }
+    let (_schema, proxy, store) = open_with(60).await;
     let filter = RequestFilter {
         page: Page::first(60),
         ..RequestFilter::default()
@@ -232,12 +233,7 @@ async fn a_list_of_requests_takes_few_round_trips() {
 /// Anybody can send any number of messages under one address.
 #[tokio::test]
 async fn the_data_of_a_person_takes_few_round_trips() {
-    let schema = server().schema();
-    let proxy = Proxy::start(server().folder.clone());
-    let store = open_seeded(&proxy.url(&schema.name)).await;
-    for (from, id) in messages(1, 60, "person") {
-        accept(&store, &from, &id).await.expect("accepted");
-    }
+    let (_schema, proxy, store) = open_with(60).await;
     let person = EmailAddress::parse("p0@partner.example").expect("an address");
     let [before, _] = proxy.counts();
     let holdings = store.holdings(person.clone()).await.expect("read");
